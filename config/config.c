@@ -1,0 +1,244 @@
+#include "config/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/address.h"
+#include "config/document.h"
+#include "config/entry.h"
+#include "config/file.h"
+#include "config/keys.h"
+#include "config/memory.h"
+#include "config/names.h"
+#include "config/problems.h"
+#include "config/reader.h"
+#include "config/routes.h"
+#include "config/value.h"
+
+/* What is at hand while a configuration is made. */
+struct loader {
+    struct config *config;
+    struct document document;
+    struct problems problems;
+    const struct entry *given[KEY_COUNT]; /* NULL: the default is in force */
+    bool wrong[KEY_COUNT];
+};
+
+/* Reads the file or the text, and the settings of the command line on top. */
+static int read_source(struct loader *loader, const struct config_source *source)
+{
+    struct buffer buffer = {0};
+    char why[REASON_SIZE];
+    int result = 0;
+
+    if (source->path) {
+        result = file_read(source->path, &buffer, why, sizeof(why));
+        if (result < 0)
+            problems_add(&loader->problems, (struct origin){0}, "%s", why);
+    } else {
+        const char *text = source->text ? source->text : "";
+        buffer_add(&buffer, text, strlen(text));
+    }
+    if (buffer.failed)
+        problems_no_memory(&loader->problems);
+    else if (result == 0)
+        reader_read(buffer.text, buffer.length, &loader->document, &loader->problems);
+    for (size_t i = 0; result == 0 && i < source->setting_count; i++)
+        document_set(&loader->document, source->settings[i], &loader->problems);
+    buffer_free(&buffer);
+    return result;
+}
+
+/* The section of the table with that name; NULL: there is none. */
+static const struct config_section *find_section(const char *name)
+{
+    for (const struct config_section *known = config_sections; known->name; known++)
+        if (strcmp(known->name, name) == 0)
+            return known;
+    return NULL;
+}
+
+static void refuse_section(struct loader *loader, const struct section *section)
+{
+    char shown[SHOWN_SIZE];
+    char hint[2 * REASON_SIZE];
+    struct names names = {.read = problems_show(section->name, strlen(section->name), shown)};
+
+    for (const struct config_section *known = config_sections; known->name; known++)
+        names_offer(&names, known->name);
+    names_offer(&names, "route /PATH");
+    if (section->name[0] == '/')
+        problems_add(&loader->problems, section->origin, "[%s]: did you mean [route %s]?", shown,
+                     shown);
+    else
+        problems_add(&loader->problems, section->origin, "[%s]: no such section; %s", shown,
+                     names_hint(&names, hint, sizeof(hint)));
+}
+
+/* Sections with fixed names; those of routes are looked at by routes_build. */
+static void check_sections(struct loader *loader)
+{
+    const struct section *first[8] = {0};
+
+    for (size_t i = 0; i < loader->document.section_count; i++) {
+        const struct section *section = &loader->document.sections[i];
+        const struct config_section *known = find_section(section->name);
+        if (routes_is_route(section->name))
+            continue;
+        if (!known) {
+            refuse_section(loader, section);
+        } else if (!first[known - config_sections]) {
+            first[known - config_sections] = section;
+        } else {
+            problems_add(&loader->problems, section->origin, "[%s]: opened twice, first on line %d",
+                         section->name, first[known - config_sections]->origin.line);
+        }
+    }
+}
+
+static void refuse_key(struct loader *loader, const struct entry *entry, const char *section)
+{
+    char shown[SHOWN_SIZE];
+    char hint[2 * REASON_SIZE];
+    const char *elsewhere = NULL;
+    struct names names = {.read = problems_show(entry->name, strlen(entry->name), shown)};
+
+    for (size_t key = 0; key < KEY_COUNT; key++) {
+        const char *name = config_keys[key].option.name;
+        if (strcmp(config_keys[key].section, section) == 0)
+            names_offer(&names, name);
+        else if (strcmp(name, entry->name) == 0)
+            elsewhere = config_keys[key].section;
+    }
+    if (elsewhere)
+        problems_add(&loader->problems, entry->origin,
+                     "%s: no such key in [%s]; it belongs to [%s]", shown, section, elsewhere);
+    else
+        problems_add(&loader->problems, entry->origin, "%s: no such key in [%s]; %s", shown,
+                     section, names_hint(&names, hint, sizeof(hint)));
+}
+
+/* Finds out which keys were given, and reports those that do not exist or come twice. */
+static void find_keys(struct loader *loader)
+{
+    for (size_t i = 0; i < loader->document.entry_count; i++) {
+        const struct entry *entry = &loader->document.entries[i];
+        const char *section = loader->document.sections[entry->section].name;
+        size_t key = 0;
+        if (!find_section(section))
+            continue;
+        while (key < KEY_COUNT && (strcmp(config_keys[key].section, section) != 0 ||
+                                   strcmp(config_keys[key].option.name, entry->name) != 0))
+            key++;
+        if (key == KEY_COUNT)
+            refuse_key(loader, entry, section);
+        else if (loader->given[key])
+            entry_doubled(&loader->document, entry, loader->given[key], &loader->problems);
+        else
+            loader->given[key] = entry;
+    }
+}
+
+static int store_listen(struct config *config, const char *text)
+{
+    char why[REASON_SIZE];
+    struct config_address *list = memory_resize(NULL, ADDRESSES_MAX * sizeof(*list));
+
+    if (!list)
+        return -1;
+    config->server.listen = list;
+    config->server.listen_count = (size_t)addresses_parse(text, list, why, sizeof(why));
+    return 0;
+}
+
+/* Puts a checked value where the table says. Returns -1 when memory ran out. */
+static int store(struct config *config, const struct config_key *key,
+                 const struct option_value *value)
+{
+    char *member = (char *)config + key->offset;
+
+    if (key->option.type == OPTION_ADDRESSES)
+        return store_listen(config, value->text);
+    if (key->option.type != OPTION_TEXT) {
+        memcpy(member, &value->number, sizeof(value->number));
+        return 0;
+    }
+    char *copy = buffer_copy(value->text, strlen(value->text));
+    memcpy(member, &copy, sizeof(copy));
+    return copy ? 0 : -1;
+}
+
+static void read_keys(struct loader *loader)
+{
+    struct buffer text = {0};
+    struct option_value value;
+
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        const struct config_key *key = &config_keys[i];
+        loader->wrong[i] = entry_read(loader->given[i], &key->option, &key->extra, &text, &value,
+                                      &loader->problems) < 0;
+        if (!loader->wrong[i] && store(loader->config, key, &value) < 0)
+            problems_no_memory(&loader->problems);
+    }
+    buffer_free(&text);
+}
+
+/* The stages of a stop must fit into the whole. */
+static void check_shutdown(struct loader *loader)
+{
+    static const enum key stages[] = {KEY_TIMEOUT, KEY_DELAY, KEY_CLOSE_TIMEOUT};
+    const struct config *config = loader->config;
+    const struct option *duration = &config_keys[KEY_TIMEOUT].option;
+    int64_t needed = config->shutdown.delay + config->shutdown.close_timeout;
+    struct origin origin = {0};
+    char parts[4][VALUE_SIZE];
+
+    for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
+        const struct entry *entry = loader->given[stages[i]];
+        if (loader->wrong[stages[i]])
+            return;
+        /* Of those that were written, the one that a person came to last. */
+        if (entry &&
+            (entry->origin.setting || (!origin.setting && entry->origin.line > origin.line)))
+            origin = entry->origin;
+    }
+    if (needed <= config->shutdown.timeout)
+        return;
+    problems_add(&loader->problems, origin,
+                 "[shutdown] timeout = %s: shorter than delay (%s) and close_timeout (%s) "
+                 "together; allowed: %s or more, or make one of them shorter",
+                 value_write(duration, config->shutdown.timeout, parts[0]),
+                 value_write(duration, config->shutdown.delay, parts[1]),
+                 value_write(duration, config->shutdown.close_timeout, parts[2]),
+                 value_write(duration, needed, parts[3]));
+}
+
+int config_load(struct config *config, const struct config_source *source, FILE *errors)
+{
+    struct loader loader = {
+        .config = config,
+        .problems = {.file = source->path ? source->path : "(default)"},
+    };
+
+    *config = (struct config){0};
+    if (read_source(&loader, source) == 0) {
+        check_sections(&loader);
+        find_keys(&loader);
+        read_keys(&loader);
+        check_shutdown(&loader);
+        routes_build(config, &loader.document, source->groups, &loader.problems);
+    }
+    document_free(&loader.document);
+    if (problems_print(&loader.problems, errors) == 0)
+        return 0;
+    config_free(config);
+    return -1;
+}
+
+void config_free(struct config *config)
+{
+    free(config->server.listen);
+    free(config->shutdown.close_reason);
+    routes_free(config);
+    *config = (struct config){0};
+}

@@ -1,0 +1,127 @@
+#include "config/problems.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/buffer.h"
+#include "config/memory.h"
+#include "config/text.h"
+
+/* Whoever reads has seen by then that it is not a configuration at all. */
+#define LISTED_MAX 1000
+#define SHOWN_MAX 60
+
+static int problem_keep(struct problems *problems, struct origin origin, const char *text)
+{
+    if (problems->listed == problems->capacity) {
+        size_t capacity = problems->capacity ? 2 * problems->capacity : 16;
+        struct problem *list = memory_resize(problems->list, capacity * sizeof(*list));
+        if (!list)
+            return -1;
+        problems->list = list;
+        problems->capacity = capacity;
+    }
+    char *copy = buffer_copy(text, strlen(text));
+    if (!copy)
+        return -1;
+    problems->list[problems->listed] = (struct problem){origin, problems->listed, copy};
+    problems->listed++;
+    return 0;
+}
+
+void problems_add(struct problems *problems, struct origin origin, const char *format, ...)
+{
+    char text[1536];
+    va_list arguments;
+
+    problems->found++;
+    if (problems->listed == LISTED_MAX)
+        return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    if (problem_keep(problems, origin, text) < 0)
+        problems_no_memory(problems);
+}
+
+void problems_no_memory(struct problems *problems)
+{
+    problems->no_memory = true;
+}
+
+/* Lines first, then what concerns the whole file, then the command line. */
+static int problem_place(const struct problem *problem)
+{
+    if (problem->origin.setting)
+        return 2;
+    return problem->origin.line ? 0 : 1;
+}
+
+static int problem_compare(const void *left, const void *right)
+{
+    const struct problem *a = left;
+    const struct problem *b = right;
+    int order = problem_place(a) - problem_place(b);
+
+    if (order == 0 && !a->origin.setting)
+        order = a->origin.line - b->origin.line;
+    if (order == 0)
+        order = a->number < b->number ? -1 : a->number > b->number;
+    return order;
+}
+
+static void print_origin(const struct problems *problems, struct origin origin, FILE *out)
+{
+    if (!origin.setting) {
+        fprintf(out, "%s:", problems->file);
+        if (origin.line)
+            fprintf(out, "%d:", origin.line);
+        return;
+    }
+    fputs("-s ", out);
+    for (const char *byte = origin.setting; *byte; byte++)
+        fprintf(out, text_is_control(*byte) ? "\\x%02X" : "%c", (uint8_t)*byte);
+    fputc(':', out);
+}
+
+size_t problems_print(struct problems *problems, FILE *out)
+{
+    size_t found = problems->found;
+
+    if (problems->listed)
+        qsort(problems->list, problems->listed, sizeof(*problems->list), problem_compare);
+    for (size_t i = 0; i < problems->listed; i++) {
+        print_origin(problems, problems->list[i].origin, out);
+        fprintf(out, " %s\n", problems->list[i].text);
+        free(problems->list[i].text);
+    }
+    if (problems->no_memory) {
+        fprintf(out, "%s: out of memory\n", problems->file);
+        found++;
+    } else if (problems->found > problems->listed) {
+        fprintf(out, "%s: and %zu more mistakes\n", problems->file,
+                problems->found - problems->listed);
+    }
+    free(problems->list);
+    *problems = (struct problems){.file = problems->file};
+    return found;
+}
+
+const char *problems_show(const char *text, size_t length, char shown[SHOWN_SIZE])
+{
+    size_t cut = length > SHOWN_MAX ? SHOWN_MAX : length;
+    while (cut < length && cut > 0 && ((uint8_t)text[cut] & 0xC0) == 0x80)
+        cut--; /* not in the middle of a character */
+    bool readable = text_is_utf8(text, cut);
+    size_t used = 0;
+
+    for (size_t i = 0; i < cut; i++) {
+        uint8_t byte = (uint8_t)text[i];
+        bool plain = byte >= 0x20 && byte != 0x7F && (byte < 0x80 || readable);
+        used += (size_t)snprintf(shown + used, SHOWN_SIZE - used, plain ? "%c" : "\\x%02X", byte);
+    }
+    snprintf(shown + used, SHOWN_SIZE - used, "%s", cut < length ? "..." : "");
+    return shown;
+}

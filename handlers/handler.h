@@ -1,0 +1,105 @@
+/*
+ * handler: what answers on a route.
+ *
+ * A handler is one row of functions and never sees CivetWeb, libuv, a socket or INI. It serves
+ * WebSockets, HTTP requests, or both; a function that it does not have is NULL. To add one: write
+ * a file in handlers/, declare its row at the end of this header, list it in handlers/handlers.c.
+ *
+ * Threads: WebSocket functions run on the session's loop and must never block; HTTP functions run
+ * on one of the server's request threads and may. `start` and `stop` run before and after all
+ * others.
+ */
+#ifndef LASTCALL_HANDLERS_HANDLER_H
+#define LASTCALL_HANDLERS_HANDLER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/option.h"
+
+struct session; /* server/session.h: session_send, session_close, ... */
+struct route;   /* server/route.h */
+
+/* The values are the opcodes of RFC 6455, section 11.8. */
+enum message_kind { MESSAGE_TEXT = 1, MESSAGE_BINARY = 2 };
+
+/* An HTTP request, valid until the handler returns. */
+struct http_request {
+    const char *method;
+    const char *path;  /* decoded, dot segments removed: "/files/a b.txt" */
+    const char *rest;  /* the part of `path` that a prefix route's star stands for: "a b.txt" */
+    const char *query; /* as sent, without the question mark; NULL: none */
+    const char *remote_address;
+    uint16_t remote_port;
+    const char *(*header)(const struct http_request *, const char *name); /* NULL: not there */
+    void *connection;                                                     /* the server's own */
+};
+
+/* What an answer begins with. Whatever is zero is left out of the response. */
+struct http_answer {
+    int status;
+    const char *type;    /* Content-Type */
+    int64_t length;      /* of the body, in bytes */
+    const char *headers; /* further header lines, each ended by CRLF */
+};
+
+/*
+ * The way back to the peer, for HTTP functions only.
+ * `http_begin` sends the status line and the headers; `http_write` sends bytes of the body
+ * (a HEAD request's are counted and not sent). Both return 0, or -1 when the peer has gone: stop
+ * then. Both block, at most limits.handshake_timeout without any progress.
+ */
+int http_begin(const struct http_request *request, const struct http_answer *answer);
+int http_write(const struct http_request *request, const void *data, size_t length);
+
+/* A whole answer at once; type and text are copied nowhere. Returns as http_write does. */
+int http_respond(const struct http_request *request, int status, const char *type,
+                 const char *text);
+
+/* Answers 405 with the methods that are allowed: "GET, HEAD". Returns as http_write does. */
+int http_refuse_method(const struct http_request *request, const char *allowed);
+
+struct handler {
+    const char *name;
+    const char *help;
+    const struct option *options; /* ended by a row whose name is NULL */
+
+    /*
+     * Prepares one route. `values` are those of `options`, in their order, and live as long as the
+     * route. Stores what it needs in *state. Returns 0, or -1 with one line in `error`.
+     */
+    int (*start)(const struct option_value *values, void **state, char *error, size_t error_size);
+    void (*stop)(void *state);
+
+    /* The WebSocket is open. Headers of the request can be read now (session_header). */
+    void (*open)(struct session *session);
+
+    /* A whole message. `data` may be changed in place and is gone when the function returns. */
+    void (*message)(struct session *session, enum message_kind kind, void *data, size_t length);
+
+    /* The server is being stopped; last words may be sent. The Close frame follows. */
+    void (*drain)(struct session *session);
+
+    /* The session has ended, with `code` (1006: without a Close frame). It is freed afterwards. */
+    void (*close)(struct session *session, uint16_t code);
+
+    /* Answers one request by http_begin and http_write, or http_respond. `always`: also behind the
+       closed gate, where all others are refused. */
+    void (*http)(void *state, const struct http_request *request);
+    bool always;
+};
+
+/* All handlers, in the order in which help shows them; ended by NULL. */
+extern const struct handler *const handlers[];
+
+/* The handlers' options as the configuration wants them; ended by a row whose name is NULL. */
+const struct option_group *handler_groups(void);
+
+extern const struct handler handler_echo;
+extern const struct handler handler_health;
+extern const struct handler handler_metrics;
+extern const struct handler handler_page;
+extern const struct handler handler_static;
+
+#endif

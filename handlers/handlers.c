@@ -1,0 +1,17 @@
+#include "handlers/handler.h"
+
+/* One row for each handler, in the order in which help shows them. */
+const struct handler *const handlers[] = {
+    &handler_echo, &handler_health, &handler_metrics, &handler_page, &handler_static, NULL,
+};
+
+enum { HANDLERS_MAX = sizeof handlers / sizeof handlers[0] };
+
+const struct option_group *handler_groups(void)
+{
+    static struct option_group groups[HANDLERS_MAX];
+    for (size_t i = 0; handlers[i] != NULL; i++)
+        groups[i] = (struct option_group){
+            .name = handlers[i]->name, .help = handlers[i]->help, .options = handlers[i]->options};
+    return groups;
+}

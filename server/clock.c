@@ -1,0 +1,35 @@
+#include "server/clock.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+int64_t clock_milliseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+struct timespec clock_timespec(int64_t milliseconds)
+{
+    return (struct timespec){.tv_sec = milliseconds / 1000,
+                             .tv_nsec = milliseconds % 1000 * 1000000};
+}
+
+int clock_poll_timeout(int64_t deadline)
+{
+    int64_t left = deadline - clock_milliseconds();
+    if (left <= 0)
+        return 0;
+    return left > INT_MAX ? INT_MAX : (int)left;
+}
+
+void clock_format(char *text, size_t size)
+{
+    struct timespec now;
+    struct tm utc;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    size_t length = strftime(text, size, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(text + length, size - length, ".%03ldZ", now.tv_nsec / 1000000);
+}

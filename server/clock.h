@@ -1,0 +1,23 @@
+/*
+ * clock: the two clocks that the server reads. Any thread.
+ */
+#ifndef LASTCALL_SERVER_CLOCK_H
+#define LASTCALL_SERVER_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+/* Milliseconds of the monotonic clock, which no change of the wall clock touches. */
+int64_t clock_milliseconds(void);
+
+/* The same moment as a timespec of CLOCK_MONOTONIC. */
+struct timespec clock_timespec(int64_t milliseconds);
+
+/* What poll(2) wants to sleep until `deadline`: 0 when it has passed, never negative. */
+int clock_poll_timeout(int64_t deadline);
+
+/* The wall clock in UTC: 2026-11-22T10:15:00.123Z. `size` is at least 25. */
+void clock_format(char *text, size_t size);
+
+#endif

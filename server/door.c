@@ -1,0 +1,261 @@
+#include <civetweb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "server/address.h"
+#include "server/clock.h"
+#include "server/http.h"
+#include "server/log.h"
+#include "server/server_private.h"
+#include "server/takeover.h"
+
+enum { LINGER = 1000 }; /* milliseconds that a peer may go on sending an unwanted body */
+
+/* --- refusals --- */
+
+struct refusal {
+    enum tracker_refusal kind;
+    int status;
+    const char *why;
+};
+
+static void log_refusal(struct server *server, const struct http_exchange *exchange,
+                        const char *route, const struct refusal *refusal)
+{
+    int64_t left_out = 0;
+    if (server != NULL) {
+        pthread_mutex_lock(&server->lock);
+        bool pass = log_limit_pass(&server->limits[refusal->kind], clock_milliseconds(), &left_out);
+        pthread_mutex_unlock(&server->lock);
+        if (!pass)
+            return;
+    }
+    char address[ADDRESS_TEXT_SIZE];
+    address_join(exchange->request.remote_address, exchange->request.remote_port, address,
+                 sizeof address);
+    log_event(LOG_INFO, "refused", LOG_TEXT("address", address), LOG_TEXT("route", route),
+              LOG_NUMBER("status", refusal->status), LOG_TEXT("why", refusal->why),
+              LOG_NUMBER("not_logged", left_out));
+}
+
+static void refuse(struct server *server, struct http_exchange *exchange,
+                   struct tracker_route *counts, const struct refusal *refusal)
+{
+    tracker_refused(counts, refusal->kind);
+    log_refusal(server, exchange, counts->name, refusal);
+    http_refuse(exchange, refusal->status, refusal->why);
+}
+
+/* --- upgrades --- */
+
+static const struct refusal refusals[] = {
+    [REFUSED_STARTING] = {REFUSED_STARTING, 503, "the server is starting"},
+    [REFUSED_DRAINING] = {REFUSED_DRAINING, 503, "the server is shutting down"},
+    [REFUSED_FULL] = {REFUSED_FULL, 503,
+                      "as many WebSockets are open as limits.connections allows"},
+    [REFUSED_ROUTE] = {REFUSED_ROUTE, 404, "there is nothing at this path"},
+    [REFUSED_DESCRIPTORS] = {REFUSED_DESCRIPTORS, 503,
+                             "the connection could not be taken over; please try again"},
+};
+
+/* Writes the 101; an idle socket's buffer takes that much, or the peer has gone. */
+static bool send_response(int socket, const char *accept)
+{
+    char response[256];
+    size_t length = handshake_response(response, sizeof response, accept);
+    return send(socket, response, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length;
+}
+
+/* From a checked request to a session on a loop. Returns NULL, or why not. */
+static const struct refusal *start_session(const struct http_exchange *exchange,
+                                           const struct route *route, const char *key,
+                                           struct loops *loops)
+{
+    const struct http_request *request = &exchange->request;
+    const struct mg_request_info *info = mg_get_request_info(exchange->connection);
+    static const struct refusal gone = {REFUSED_DESCRIPTORS, 0, "the peer has reset"};
+    char accept[HANDSHAKE_ACCEPT_SIZE];
+    if (handshake_accept(key, accept) != 0)
+        return &refusals[REFUSED_DESCRIPTORS];
+    int socket = takeover_connection(request->remote_address, request->remote_port,
+                                     (uint16_t)info->server_port);
+    if (socket == TAKEOVER_GONE)
+        return &gone;
+    if (socket < 0)
+        return &refusals[REFUSED_DESCRIPTORS];
+
+    struct sockaddr_storage peer = {0};
+    socklen_t length = sizeof peer;
+    struct session *session = NULL;
+    if (getpeername(socket, (struct sockaddr *)&peer, &length) == 0)
+        session = session_new(socket, route, (struct sockaddr *)&peer, exchange->headers,
+                              exchange->header_count);
+    if (session == NULL) {
+        shutdown(socket, SHUT_RDWR);
+        close(socket);
+        return &gone;
+    }
+    if (!send_response(socket, accept)) {
+        session_discard(session);
+        return &gone;
+    }
+    loops_add(loops, session);
+    return NULL;
+}
+
+static void upgrade(struct server *server, struct http_exchange *exchange,
+                    const struct route *route, struct tracker *tracker, struct loops *loops)
+{
+    const struct handshake_request request = {
+        .method = exchange->request.method,
+        .http_version = exchange->http_version,
+        .headers = exchange->headers,
+        .header_count = exchange->header_count,
+    };
+    struct refusal bad = {.kind = REFUSED_HANDSHAKE};
+    const char *key;
+    bad.status = handshake_check(&request, &key, &bad.why);
+    if (bad.status != 101) {
+        refuse(server, exchange, route->counts, &bad);
+        return;
+    }
+    int entered = tracker_enter_session(tracker);
+    if (entered != 0) {
+        refuse(server, exchange, route->counts, &refusals[-1 - entered]);
+        return;
+    }
+    const struct refusal *refusal = start_session(exchange, route, key, loops);
+    exchange->status = 101;
+    if (refusal == NULL)
+        return;
+    tracker_leave_session(tracker);
+    if (refusal->status != 0)
+        refuse(server, exchange, route->counts, refusal);
+    else
+        tracker_refused(route->counts, refusal->kind);
+}
+
+void server_upgrade(struct mg_connection *connection, const struct route *route,
+                    struct tracker *tracker, struct loops *loops)
+{
+    struct http_exchange exchange;
+    struct refusal bad = {.kind = REFUSED_HANDSHAKE};
+    bad.status = http_read(&exchange, connection, &bad.why);
+    if (bad.status != 0) {
+        refuse(NULL, &exchange, route->counts, &bad);
+    } else if (!tracker_enter_request(tracker)) {
+        refuse(NULL, &exchange, route->counts, &refusals[REFUSED_DRAINING]);
+    } else {
+        upgrade(NULL, &exchange, route, tracker, loops);
+        tracker_leave_request(tracker, false);
+    }
+}
+
+/* --- the door --- */
+
+static bool wants_upgrade(const struct http_exchange *exchange)
+{
+    const struct handshake_request request = {.headers = exchange->headers,
+                                              .header_count = exchange->header_count};
+    return handshake_wanted(&request);
+}
+
+/* A response is only finished when the peer has it: the end of the process may take the network
+   of a container with it. */
+static void flush_response(const struct server *server, const struct http_exchange *exchange)
+{
+    const struct mg_request_info *info = mg_get_request_info(exchange->connection);
+    takeover_flush(exchange->request.remote_address, exchange->request.remote_port,
+                   (uint16_t)info->server_port, atomic_load(&server->deadline));
+}
+
+static void serve(struct server *server, struct http_exchange *exchange, const struct route *route)
+{
+    static const struct refusal upgrade_required = {
+        REFUSED_ROUTE, 426, "this path speaks WebSocket: send an upgrade request"};
+    const struct handler *handler = route->handler;
+    const bool websocket = handler->message != NULL;
+    if (websocket && (wants_upgrade(exchange) || handler->http == NULL)) {
+        if (wants_upgrade(exchange))
+            upgrade(server, exchange, route, server->options.tracker, server->options.loops);
+        else
+            refuse(server, exchange, route->counts, &upgrade_required);
+        return;
+    }
+    handler->http(route->state, &exchange->request);
+}
+
+static void self_test_answer(struct http_exchange *exchange)
+{
+    const struct mg_request_info *info = mg_get_request_info(exchange->connection);
+    int socket = takeover_connection(exchange->request.remote_address,
+                                     exchange->request.remote_port, (uint16_t)info->server_port);
+    if (socket < 0)
+        return;
+    send(socket, SELF_TEST_ANSWER, sizeof SELF_TEST_ANSWER, MSG_NOSIGNAL | MSG_DONTWAIT);
+    shutdown(socket, SHUT_RDWR);
+    close(socket);
+}
+
+/* Before the routes stand: the self-test's request, and 503 for all others. */
+static void serve_closed(struct server *server, struct http_exchange *exchange)
+{
+    const char *token = exchange->request.header(&exchange->request, SELF_TEST_HEADER);
+    if (token != NULL && strcmp(token, server->token) == 0)
+        self_test_answer(exchange);
+    else
+        refuse(server, exchange, server->options.elsewhere, &refusals[REFUSED_STARTING]);
+}
+
+static void pass_door(struct server *server, struct http_exchange *exchange)
+{
+    const struct server_options *options = &server->options;
+    if (!atomic_load(&server->open)) {
+        serve_closed(server, exchange);
+        return;
+    }
+    const struct route *route =
+        route_match(options->routes, options->route_count, exchange->path, &exchange->request.rest);
+    bool entered = tracker_enter_request(options->tracker);
+    if (route == NULL)
+        refuse(server, exchange, options->elsewhere,
+               &refusals[entered ? REFUSED_ROUTE : REFUSED_DRAINING]);
+    else if (!entered && !route->handler->always)
+        refuse(server, exchange, route->counts, &refusals[REFUSED_DRAINING]);
+    else
+        serve(server, exchange, route);
+    if (!entered)
+        return;
+    bool finished = exchange->status != 101 && route != NULL && !exchange->failed;
+    if (finished && tracker_gate_closed(options->tracker))
+        flush_response(server, exchange);
+    tracker_leave_request(options->tracker, finished);
+}
+
+/* CivetWeb's begin_request; a positive answer: the request has been dealt with. */
+int door(struct mg_connection *connection)
+{
+    struct server *server = mg_get_user_context_data(connection);
+    struct http_exchange exchange;
+    struct refusal bad = {.kind = REFUSED_ROUTE};
+    bad.status = http_read(&exchange, connection, &bad.why);
+    if (bad.status == 0)
+        pass_door(server, &exchange);
+    else
+        refuse(server, &exchange, server->options.elsewhere, &bad);
+    if (exchange.body && exchange.status != 101) {
+        const struct mg_request_info *info = mg_get_request_info(connection);
+        takeover_linger(info->remote_addr, (uint16_t)info->remote_port, (uint16_t)info->server_port,
+                        clock_milliseconds() + LINGER);
+    }
+    return exchange.status > 0 ? exchange.status : 500;
+}
+
+size_t door_refusal(char *response, size_t size)
+{
+    const struct refusal *refusal = &refusals[REFUSED_DRAINING];
+    return handshake_refusal(response, size, refusal->status, refusal->why);
+}

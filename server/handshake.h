@@ -1,0 +1,60 @@
+/*
+ * handshake: the opening handshake of RFC 6455, section 4.2, and the text of every answer that is
+ * not a handler's: text in, text out. No socket, no CivetWeb.
+ */
+#ifndef LASTCALL_SERVER_HANDSHAKE_H
+#define LASTCALL_SERVER_HANDSHAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* One header line of a request, in the order in which it came. */
+struct header {
+    const char *name;
+    const char *value;
+};
+
+/* What the checks look at. */
+struct handshake_request {
+    const char *method;
+    const char *http_version; /* "1.1" */
+    const struct header *headers;
+    size_t header_count;
+};
+
+#define HANDSHAKE_ACCEPT_SIZE 29 /* 28 characters and the zero */
+
+/* Whether the request asks for any upgrade to "websocket": the token, in any case, is in Upgrade.
+ */
+bool handshake_wanted(const struct handshake_request *request);
+
+/* The value of the first header of that name, in any case; NULL: there is none. */
+const char *header_find(const struct header *headers, size_t count, const char *name);
+
+/*
+ * Checks an upgrade request (4.2.1): GET, HTTP/1.1 or later, exactly one non-empty Host,
+ * "upgrade" among the tokens of all Connection headers, "websocket" among those of Upgrade,
+ * exactly one Sec-WebSocket-Key that is the base64 of 16 bytes, exactly one
+ * Sec-WebSocket-Version of 13, no body (no Transfer-Encoding, no Content-Length but 0).
+ * Returns 101 when it is good, and the key in *key; else the status to refuse with (405, 400,
+ * 426, 505) and the reason for the person in *why.
+ */
+int handshake_check(const struct handshake_request *request, const char **key, const char **why);
+
+/* Computes Sec-WebSocket-Accept (4.2.2, step 5.4). Returns 0, or -1 when libcrypto fails. */
+int handshake_accept(const char *key, char accept[HANDSHAKE_ACCEPT_SIZE]);
+
+/* Writes the 101 response. Returns its length; the buffer is large enough with 256 bytes. */
+size_t handshake_response(char *buffer, size_t size, const char *accept);
+
+/* The standard reason phrase of a status, "Unknown" for one that has none (RFC 9110). */
+const char *http_reason(int status);
+
+/*
+ * Writes a whole response that refuses: text/plain body `why`, Connection: close, and what the
+ * status asks for: 426 Upgrade, Connection: Upgrade and Sec-WebSocket-Version: 13 (4.2.2),
+ * 405 Allow: GET, 503 Retry-After: 1. Returns its length, at most size - 1.
+ */
+size_t handshake_refusal(char *buffer, size_t size, int status, const char *why);
+
+#endif

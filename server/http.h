@@ -1,0 +1,51 @@
+/*
+ * http: one HTTP request on a CivetWeb connection, as handlers see it, and the answers to it.
+ *
+ * The glue between handler.h and CivetWeb: http_begin, http_write and http_respond of handler.h
+ * are implemented here. Everything on the request's worker thread.
+ */
+#ifndef LASTCALL_SERVER_HTTP_H
+#define LASTCALL_SERVER_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "handlers/handler.h"
+#include "server/handshake.h"
+
+struct mg_connection;
+
+#define HTTP_PATH_MAX 4096
+#define HTTP_HEADERS_MAX 64
+
+/* A request and the way back; made by http_read, valid during the callback. */
+struct http_exchange {
+    struct http_request request;
+    struct mg_connection *connection;
+    struct header headers[HTTP_HEADERS_MAX];
+    size_t header_count;
+    const char *http_version;
+    int status; /* of the answer; 0: none yet */
+    bool head;
+    bool body;   /* the request has one */
+    bool failed; /* the answer did not reach the peer whole */
+    char path[HTTP_PATH_MAX];
+};
+
+/*
+ * Fills in the request: the path is decoded and its dot segments are removed. Returns 0, or the
+ * status to refuse it with (400, 414) and the reason in *why.
+ */
+int http_read(struct http_exchange *exchange, struct mg_connection *connection, const char **why);
+
+/* Refuses with a whole response (handshake_refusal). */
+void http_refuse(struct http_exchange *exchange, int status, const char *why);
+
+/*
+ * Decodes a path (%41, as RFC 3986 says) and removes its dot segments and empty ones. Returns 0,
+ * or -1 for one that is not a path: no slash at its beginning, a broken escape, a zero byte, dot
+ * segments that lead above the root, or longer than `size` - 1 bytes. Pure.
+ */
+int http_clean_path(const char *raw, char *path, size_t size);
+
+#endif

@@ -1,0 +1,342 @@
+#include "server/log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/clock.h"
+
+enum { QUEUE_LINES = 1024 };
+
+struct line {
+    size_t length;
+    char text[LOG_LINE_MAX];
+};
+
+static struct {
+    enum log_level level;
+    enum log_format format;
+    bool colour;
+    bool time;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    pthread_t thread;
+    struct line *queue; /* NULL: lines are written directly */
+    size_t first;
+    size_t count;
+    uint64_t dropped;
+    bool stopping;
+    bool stopped;
+} logger = {
+    .level = LOG_INFO,
+    .lock = PTHREAD_MUTEX_INITIALIZER,
+};
+
+static const char *const level_names[] = {"error", "warning", "info", "debug"};
+static const char *const level_colours[] = {"\033[31m", "\033[33m", "\033[32m", "\033[2m"};
+
+/* A buffer that forgets what does not fit; the last byte is kept for the newline. */
+struct text {
+    char *data;
+    size_t size;
+    size_t length;
+};
+
+static void put(struct text *text, const char *data, size_t length)
+{
+    size_t room = text->size - text->length - 1;
+    if (length > room)
+        length = room;
+    memcpy(text->data + text->length, data, length);
+    text->length += length;
+}
+
+static void put_text(struct text *text, const char *data)
+{
+    put(text, data, strlen(data));
+}
+
+/* Quoted as JSON wants it; whatever is not ASCII is let through, control bytes are not. */
+static void put_quoted(struct text *text, const char *data)
+{
+    put_text(text, "\"");
+    for (const char *p = data; *p != '\0'; p++) {
+        unsigned char byte = (unsigned char)*p;
+        char escape[8];
+        if (byte == '"' || byte == '\\')
+            put(text, (const char[]){'\\', *p}, 2);
+        else if (byte < 0x20 || byte == 0x7f)
+            put(text, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", byte));
+        else
+            put(text, p, 1);
+    }
+    put_text(text, "\"");
+}
+
+static bool is_plain(const char *data)
+{
+    if (*data == '\0')
+        return false;
+    for (const char *p = data; *p != '\0'; p++)
+        if ((unsigned char)*p <= ' ' || *p == '"' || *p == '=' || *p == '\\' || *p == 0x7f)
+            return false;
+    return true;
+}
+
+static void put_value(struct text *text, const struct log_field *field, bool json)
+{
+    char number[24];
+    const char *value = field->text == NULL ? "" : field->text;
+    if (field->is_number)
+        put(text, number,
+            (size_t)snprintf(number, sizeof number, "%lld", (long long)field->number));
+    else if (!json && is_plain(value))
+        put_text(text, value);
+    else
+        put_quoted(text, value);
+}
+
+static void format_text(struct text *line, bool colour, const char *time, enum log_level level,
+                        const char *message, const struct log_field *fields, size_t count)
+{
+    if (time != NULL) {
+        put_text(line, time);
+        put_text(line, " ");
+    }
+    if (colour)
+        put_text(line, level_colours[level]);
+    put_text(line, level_names[level]);
+    if (colour)
+        put_text(line, "\033[0m");
+    put_text(line, " ");
+    put_text(line, message);
+    for (size_t i = 0; i < count; i++) {
+        put_text(line, " ");
+        put_text(line, fields[i].name);
+        put_text(line, "=");
+        put_value(line, &fields[i], false);
+    }
+}
+
+static void format_json(struct text *line, const char *time, enum log_level level,
+                        const char *message, const struct log_field *fields, size_t count)
+{
+    put_text(line, "{");
+    if (time != NULL) {
+        put_text(line, "\"time\":");
+        put_quoted(line, time);
+        put_text(line, ",");
+    }
+    put_text(line, "\"level\":");
+    put_quoted(line, level_names[level]);
+    put_text(line, ",\"message\":");
+    put_quoted(line, message);
+    for (size_t i = 0; i < count; i++) {
+        size_t before = line->length;
+        put_text(line, ",");
+        put_quoted(line, fields[i].name);
+        put_text(line, ":");
+        put_value(line, &fields[i], true);
+        if (line->length + 2 >= line->size) { /* a cut field would not be JSON: leave it out */
+            line->length = before;
+            break;
+        }
+    }
+    put_text(line, "}");
+}
+
+size_t log_format_line(char *line, size_t size, enum log_format format, bool colour,
+                       const char *time, enum log_level level, const char *message,
+                       const struct log_field *fields, size_t count)
+{
+    struct text text = {.data = line, .size = size};
+    if (format == LOG_FORMAT_JSON)
+        format_json(&text, time, level, message, fields, count);
+    else
+        format_text(&text, colour, time, level, message, fields, count);
+    line[text.length++] = '\n';
+    return text.length;
+}
+
+bool log_limit_pass(struct log_limit *limit, int64_t now, int64_t *left_out)
+{
+    if (limit->refilled_at == 0) {
+        limit->tokens = limit->burst;
+        limit->refilled_at = now;
+    }
+    int64_t seconds = (now - limit->refilled_at) / 1000;
+    if (seconds > 0) {
+        limit->refilled_at += seconds * 1000;
+        limit->tokens += seconds;
+        if (limit->tokens > limit->burst)
+            limit->tokens = limit->burst;
+    }
+    if (limit->tokens == 0) {
+        limit->left_out++;
+        return false;
+    }
+    limit->tokens--;
+    *left_out = limit->left_out;
+    limit->left_out = 0;
+    return true;
+}
+
+static void write_all(const char *data, size_t length)
+{
+    while (length > 0) {
+        ssize_t written = write(STDERR_FILENO, data, length);
+        if (written < 0 && errno != EINTR)
+            return; /* nobody is left to be told */
+        if (written > 0) {
+            data += written;
+            length -= (size_t)written;
+        }
+    }
+}
+
+static size_t render(char *line, enum log_level level, const char *message,
+                     const struct log_field *fields, size_t count)
+{
+    char time[32];
+    if (logger.time)
+        clock_format(time, sizeof time);
+    return log_format_line(line, LOG_LINE_MAX, logger.format, logger.colour,
+                           logger.time ? time : NULL, level, message, fields, count);
+}
+
+static size_t render_dropped(char *line, uint64_t dropped)
+{
+    const struct log_field field = LOG_NUMBER("lines", dropped);
+    return render(line, LOG_WARNING, "log lines lost: nobody read them fast enough", &field, 1);
+}
+
+static void *write_lines(void *argument)
+{
+    (void)argument;
+    struct line line;
+    pthread_mutex_lock(&logger.lock);
+    for (;;) {
+        while (logger.count == 0 && !logger.stopping)
+            pthread_cond_wait(&logger.changed, &logger.lock);
+        if (logger.count == 0)
+            break;
+        const struct line *first = &logger.queue[logger.first];
+        line.length = first->length;
+        memcpy(line.text, first->text, first->length);
+        logger.first = (logger.first + 1) % QUEUE_LINES;
+        logger.count--;
+        uint64_t dropped = logger.dropped;
+        logger.dropped = 0;
+        pthread_mutex_unlock(&logger.lock);
+        write_all(line.text, line.length);
+        if (dropped > 0) {
+            line.length = render_dropped(line.text, dropped);
+            write_all(line.text, line.length);
+        }
+        pthread_mutex_lock(&logger.lock);
+    }
+    logger.stopped = true;
+    pthread_cond_broadcast(&logger.changed);
+    pthread_mutex_unlock(&logger.lock);
+    return NULL;
+}
+
+/* Whether standard error is the journal's socket (systemd.exec(5): $JOURNAL_STREAM). */
+static bool journal_listens(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    struct stat status;
+    char expected[64];
+    if (stream == NULL || fstat(STDERR_FILENO, &status) != 0)
+        return false;
+    snprintf(expected, sizeof expected, "%llu:%llu", (unsigned long long)status.st_dev,
+             (unsigned long long)status.st_ino);
+    return strcmp(stream, expected) == 0;
+}
+
+int log_start(enum log_level level, enum log_format format)
+{
+    logger.level = level;
+    logger.format = format;
+    logger.colour = format == LOG_FORMAT_TEXT && isatty(STDERR_FILENO) && !getenv("NO_COLOR");
+    logger.time = !journal_listens();
+
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&logger.changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+
+    struct line *queue = calloc(QUEUE_LINES, sizeof *queue);
+    if (queue == NULL)
+        return -1;
+    logger.queue = queue;
+    int error = pthread_create(&logger.thread, NULL, write_lines, NULL);
+    if (error != 0) {
+        logger.queue = NULL;
+        free(queue);
+        errno = error;
+        return -1;
+    }
+    return 0;
+}
+
+void log_stop(int milliseconds)
+{
+    if (logger.queue == NULL)
+        return;
+    struct timespec until = clock_timespec(clock_milliseconds() + milliseconds);
+    pthread_mutex_lock(&logger.lock);
+    logger.stopping = true;
+    pthread_cond_broadcast(&logger.changed);
+    while (!logger.stopped &&
+           pthread_cond_timedwait(&logger.changed, &logger.lock, &until) != ETIMEDOUT)
+        ;
+    bool stopped = logger.stopped;
+    struct line *queue = logger.queue;
+    if (stopped)
+        logger.queue = NULL;
+    pthread_mutex_unlock(&logger.lock);
+    if (stopped) {
+        pthread_join(logger.thread, NULL);
+        free(queue);
+    }
+}
+
+bool log_wanted(enum log_level level)
+{
+    return level <= logger.level;
+}
+
+void log_fields(enum log_level level, const char *message, const struct log_field *fields,
+                size_t count)
+{
+    if (!log_wanted(level))
+        return;
+    char text[LOG_LINE_MAX];
+    size_t length = render(text, level, message, fields, count);
+
+    pthread_mutex_lock(&logger.lock);
+    if (logger.queue == NULL) {
+        pthread_mutex_unlock(&logger.lock);
+        write_all(text, length);
+        return;
+    }
+    if (logger.count == QUEUE_LINES) {
+        logger.dropped++;
+    } else {
+        struct line *line = &logger.queue[(logger.first + logger.count) % QUEUE_LINES];
+        line->length = length;
+        memcpy(line->text, text, length);
+        if (logger.count++ == 0)
+            pthread_cond_signal(&logger.changed);
+    }
+    pthread_mutex_unlock(&logger.lock);
+}

@@ -1,0 +1,253 @@
+#include "server/loop.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/clock.h"
+#include "server/descriptor.h"
+#include "server/tracker.h"
+
+/* What other threads have asked of a loop. */
+enum { ASKED_DRAIN = 1, ASKED_CUT = 2, ASKED_STOP = 4 };
+
+struct loop {
+    struct session_home home;
+    uv_async_t wake;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards the two below */
+    struct session *arriving;
+    unsigned asked;
+};
+
+struct loops {
+    size_t count;
+    struct loop *loop[];
+};
+
+/* In the order of their arrival. */
+static struct session *reversed(struct session *list)
+{
+    struct session *result = NULL;
+    while (list != NULL) {
+        struct session *next = session_next(list);
+        session_link(list, result);
+        result = list;
+        list = next;
+    }
+    return result;
+}
+
+static void open_sessions(struct loop *loop, struct session *arriving)
+{
+    for (struct session *session = reversed(arriving), *next; session != NULL; session = next) {
+        next = session_next(session);
+        session_open(session, &loop->home);
+    }
+}
+
+static void drain_sessions(struct loop *loop)
+{
+    loop->home.draining = true;
+    for (struct session *session = loop->home.first, *next; session != NULL; session = next) {
+        next = session_next(session);
+        session_drain(session);
+    }
+}
+
+static void cut_sessions(struct loop *loop)
+{
+    while (loop->home.first != NULL)
+        session_cut(loop->home.first);
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    struct loop *loop = wake->data;
+    pthread_mutex_lock(&loop->lock);
+    struct session *arriving = loop->arriving;
+    unsigned asked = loop->asked;
+    loop->arriving = NULL;
+    loop->asked = 0;
+    pthread_mutex_unlock(&loop->lock);
+
+    open_sessions(loop, arriving);
+    if ((asked & ASKED_DRAIN) != 0)
+        drain_sessions(loop);
+    if ((asked & (ASKED_CUT | ASKED_STOP)) != 0)
+        cut_sessions(loop);
+    if ((asked & ASKED_STOP) != 0)
+        uv_close((uv_handle_t *)wake, NULL);
+}
+
+static void *run(void *argument)
+{
+    struct loop *loop = argument;
+    uv_run(&loop->home.uv, UV_RUN_DEFAULT);
+    return NULL;
+}
+
+static void post(struct loop *loop, struct session *session, unsigned asked)
+{
+    pthread_mutex_lock(&loop->lock);
+    if (session != NULL) {
+        session_link(session, loop->arriving);
+        loop->arriving = session;
+    }
+    loop->asked |= asked;
+    pthread_mutex_unlock(&loop->lock);
+    uv_async_send(&loop->wake);
+}
+
+static void begin_drain(void *argument)
+{
+    struct loops *loops = argument;
+    for (size_t i = 0; i < loops->count; i++)
+        post(loops->loop[i], NULL, ASKED_DRAIN);
+}
+
+static void free_loop(struct loop *loop)
+{
+    uv_loop_close(&loop->home.uv);
+    pthread_mutex_destroy(&loop->lock);
+    free(loop);
+}
+
+/* Returns NULL with errno. */
+static struct loop *start_loop(size_t place, struct tracker *tracker,
+                               const struct session_limits *limits)
+{
+    struct loop *loop = calloc(1, sizeof *loop);
+    if (loop == NULL)
+        return NULL;
+    loop->home.place = place;
+    loop->home.tracker = tracker;
+    loop->home.limits = limits;
+    pthread_mutex_init(&loop->lock, NULL);
+    int error = uv_loop_init(&loop->home.uv);
+    if (error != 0) {
+        pthread_mutex_destroy(&loop->lock);
+        free(loop);
+        errno = -error;
+        return NULL;
+    }
+    loop->wake.data = loop;
+    error = uv_async_init(&loop->home.uv, &loop->wake, on_wake);
+    if (error == 0) {
+        error = -pthread_create(&loop->thread, NULL, run, loop);
+        if (error == 0)
+            return loop;
+        uv_close((uv_handle_t *)&loop->wake, NULL);
+        uv_run(&loop->home.uv, UV_RUN_DEFAULT);
+    }
+    free_loop(loop);
+    errno = -error;
+    return NULL;
+}
+
+/* Returns whether all have ended, and been freed. */
+static bool stop_all(struct loops *loops, int64_t deadline)
+{
+    struct timespec until = clock_timespec(deadline);
+    bool all = true;
+    for (size_t i = 0; i < loops->count; i++)
+        post(loops->loop[i], NULL, ASKED_STOP);
+    for (size_t i = 0; i < loops->count; i++) {
+        struct loop *loop = loops->loop[i];
+        if (pthread_clockjoin_np(loop->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+            free_loop(loop);
+        else
+            all = false;
+    }
+    return all;
+}
+
+struct loops *loops_start(size_t count, struct tracker *tracker,
+                          const struct session_limits *limits)
+{
+    struct loops *loops = calloc(1, sizeof *loops + count * sizeof *loops->loop);
+    if (loops == NULL)
+        return NULL;
+    for (; loops->count < count; loops->count++) {
+        struct loop *loop = start_loop(loops->count, tracker, limits);
+        if (loop == NULL) {
+            int error = errno;
+            stop_all(loops, INT64_MAX);
+            free(loops);
+            errno = error;
+            return NULL;
+        }
+        loops->loop[loops->count] = loop;
+    }
+    tracker_on_drain(tracker, begin_drain, loops);
+    return loops;
+}
+
+void loops_add(struct loops *loops, struct session *session)
+{
+    struct loop *best = loops->loop[0];
+    size_t fewest = SIZE_MAX;
+    for (size_t i = 0; i < loops->count; i++) {
+        size_t sessions =
+            atomic_load_explicit(&loops->loop[i]->home.sessions, memory_order_relaxed);
+        if (sessions < fewest) {
+            fewest = sessions;
+            best = loops->loop[i];
+        }
+    }
+    atomic_fetch_add_explicit(&best->home.sessions, 1, memory_order_relaxed);
+    post(best, session, 0);
+}
+
+void loops_cut(struct loops *loops)
+{
+    for (size_t i = 0; i < loops->count; i++)
+        post(loops->loop[i], NULL, ASKED_CUT);
+}
+
+int loops_stop(struct loops *loops, int64_t deadline)
+{
+    if (!stop_all(loops, deadline))
+        return -1;
+    free(loops);
+    return 0;
+}
+
+/* The quota of control group version 2 or 1, in processors; 0: none. */
+static double quota(void)
+{
+    double limit = 0;
+    double period = 0;
+    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
+    if (file != NULL) {
+        if (fscanf(file, "%lf %lf", &limit, &period) != 2)
+            limit = 0;
+        fclose(file);
+    } else if ((file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "re")) != NULL) {
+        if (fscanf(file, "%lf", &limit) != 1)
+            limit = 0;
+        fclose(file);
+        if ((file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "re")) != NULL) {
+            if (fscanf(file, "%lf", &period) != 1)
+                period = 0;
+            fclose(file);
+        }
+    }
+    return limit > 0 && period > 0 ? limit / period : 0;
+}
+
+size_t loops_processors(void)
+{
+    cpu_set_t set;
+    size_t processors = 1;
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
+        processors = (size_t)CPU_COUNT(&set);
+    double allowed = quota();
+    if (allowed > 0 && allowed < (double)processors)
+        processors = allowed < 1 ? 1 : (size_t)allowed;
+    return processors;
+}

@@ -1,0 +1,40 @@
+/*
+ * loop: the event loops on which the sessions live.
+ *
+ * A session is handed to the loop with the fewest and stays there. Every other word to a loop is
+ * posted to it as well: nothing here touches a session on a foreign thread. Knows sessions; knows
+ * nothing of CivetWeb.
+ */
+#ifndef LASTCALL_SERVER_LOOP_H
+#define LASTCALL_SERVER_LOOP_H
+
+#include <stddef.h>
+
+#include "server/session_home.h"
+
+struct loops;
+
+/*
+ * Starts `count` loops, each on a thread of its own, and registers them with the tracker, which
+ * makes them drain. `limits` is kept, not copied. Returns NULL with errno when the system refuses.
+ */
+struct loops *loops_start(size_t count, struct tracker *tracker,
+                          const struct session_limits *limits);
+
+/* Hands a session over; it belongs to its loop from here on. Any thread; does not wait. */
+void loops_add(struct loops *loops, struct session *session);
+
+/* Makes every loop cut all of its sessions. Any thread; does not wait. */
+void loops_cut(struct loops *loops);
+
+/*
+ * Ends the loops and waits for their threads until `deadline` (clock_milliseconds); sessions that
+ * are left are cut. Main thread. Returns 0 and frees all, or -1 when a handler still blocks a
+ * loop: the process must then end without them.
+ */
+int loops_stop(struct loops *loops, int64_t deadline);
+
+/* Processors that this process may use: its affinity, bounded by its control group's quota. */
+size_t loops_processors(void);
+
+#endif

@@ -1,0 +1,299 @@
+#include "server/program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "handlers/handler.h"
+#include "server/address.h"
+#include "server/clock.h"
+#include "server/descriptor.h"
+#include "server/log.h"
+#include "server/metrics.h"
+#include "server/readiness.h"
+#include "server/takeover.h"
+
+enum {
+    CONNECTIONS_AUTO_MAX = 100000,
+    DESCRIPTORS_RESERVE = 64, /* above the floor, for everything that is not a session */
+    LOOPS_PATIENCE = 200,     /* milliseconds that loops may take to end */
+};
+
+/* --- routes --- */
+
+static char *route_name(const struct config_route *route)
+{
+    char *name = NULL;
+    if (asprintf(&name, "%s%s", route->path, route->prefix ? "/*" : "") < 0)
+        return NULL;
+    return name;
+}
+
+static int prepare_route(struct program *program, const struct config_route *from, char *error,
+                         size_t error_size)
+{
+    struct route *route = &program->routes[program->route_count++];
+    route->path = from->path;
+    route->prefix = from->prefix;
+    route->name = route_name(from);
+    route->handler = handlers[from->group];
+    if (route->name == NULL) {
+        snprintf(error, error_size, "out of memory");
+        return EXIT_SYSTEM;
+    }
+    if (route->handler->start == NULL)
+        return 0;
+    char why[256];
+    if (route->handler->start(from->values, &route->state, why, sizeof why) == 0)
+        return 0;
+    if (from->line > 0)
+        snprintf(error, error_size, "line %d: [%s]: %s", from->line, from->section, why);
+    else
+        snprintf(error, error_size, "[%s]: %s", from->section, why);
+    route->handler = NULL; /* nothing to stop */
+    return EXIT_CONFIGURATION;
+}
+
+int program_prepare(struct program *program, const struct config *config, char *error,
+                    size_t error_size)
+{
+    *program = (struct program){.config = config};
+    program->limits = (struct session_limits){
+        .message = (uint64_t)config->limits.message,
+        .send_queue = (uint64_t)config->limits.send_queue,
+        .ping_interval = config->limits.ping_interval,
+        .ping_timeout = config->limits.ping_timeout,
+        .idle_timeout = config->limits.idle_timeout,
+        .close_timeout = config->shutdown.close_timeout,
+        .close_code = (uint16_t)config->shutdown.close_code,
+        .close_reason = config->shutdown.close_reason,
+    };
+    program->routes = calloc(config->route_count, sizeof *program->routes);
+    if (program->routes == NULL) {
+        snprintf(error, error_size, "out of memory");
+        return EXIT_SYSTEM;
+    }
+    for (size_t i = 0; i < config->route_count; i++) {
+        int status = prepare_route(program, &config->routes[i], error, error_size);
+        if (status != 0)
+            return status;
+    }
+    return 0;
+}
+
+/* --- limits --- */
+
+/* The lowest number that is free now: whatever was inherited lies below. */
+static int lowest_free(void)
+{
+    int descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0)
+        return -1;
+    close(descriptor);
+    return descriptor;
+}
+
+static int set_limits(struct program *program, char *error, size_t error_size)
+{
+    const struct config *config = program->config;
+    size_t available = descriptor_raise_limit();
+    int floor = lowest_free();
+    if (floor < 0) {
+        snprintf(error, error_size, "/dev/null cannot be opened: %s", strerror(errno));
+        return EXIT_SYSTEM;
+    }
+    floor += server_descriptors((unsigned)config->server.http_threads, config->server.listen_count);
+    size_t needed = (size_t)floor + DESCRIPTORS_RESERVE;
+    size_t wanted =
+        config->limits.connections == OPTION_AUTO ? 1 : (size_t)config->limits.connections;
+    if (needed + wanted > available) {
+        snprintf(error, error_size,
+                 "limits.connections = %zu needs %zu descriptors, but this process may have %zu: "
+                 "raise its limit (ulimit -n, LimitNOFILE=) or lower limits.connections to %zu",
+                 wanted, needed + wanted, available, available > needed ? available - needed : 0);
+        return EXIT_SYSTEM;
+    }
+    program->connections = wanted;
+    if (config->limits.connections == OPTION_AUTO) {
+        program->connections = available - needed;
+        if (program->connections > CONNECTIONS_AUTO_MAX)
+            program->connections = CONNECTIONS_AUTO_MAX;
+    }
+    program->loop_count =
+        config->server.loops == OPTION_AUTO ? loops_processors() : (size_t)config->server.loops;
+    if (descriptor_init(floor, needed + program->connections) != 0 || takeover_init() != 0) {
+        snprintf(error, error_size, "descriptors cannot be had: %s", strerror(errno));
+        return EXIT_SYSTEM;
+    }
+    return 0;
+}
+
+/* --- start --- */
+
+static int start_tracker(struct program *program, char *error, size_t error_size)
+{
+    program->tracker = tracker_new(program->connections, program->loop_count);
+    if (program->tracker != NULL)
+        program->elsewhere = tracker_add_route(program->tracker, "(none)");
+    bool complete = program->elsewhere != NULL;
+    for (size_t i = 0; complete && i < program->route_count; i++) {
+        struct route *route = &program->routes[i];
+        route->counts = tracker_add_route(program->tracker, route->name);
+        complete = route->counts != NULL;
+    }
+    if (!complete) {
+        snprintf(error, error_size, "the tracker cannot be made: %s", strerror(errno));
+        return EXIT_SYSTEM;
+    }
+    metrics_init(program->tracker);
+    if (descriptor_fill() == 0) {
+        program->loops = loops_start(program->loop_count, program->tracker, &program->limits);
+        descriptor_clear();
+    }
+    if (program->loops == NULL) {
+        snprintf(error, error_size, "%zu event loops cannot be started: %s", program->loop_count,
+                 strerror(errno));
+        return EXIT_SYSTEM;
+    }
+    return 0;
+}
+
+static int start_server(struct program *program, char *error, size_t error_size)
+{
+    const struct config *config = program->config;
+    size_t count = config->server.listen_count;
+    program->addresses = calloc(count + 1, sizeof *program->addresses);
+    for (size_t i = 0; program->addresses != NULL && i < count; i++) {
+        char text[ADDRESS_TEXT_SIZE];
+        address_join(config->server.listen[i].host, config->server.listen[i].port, text,
+                     sizeof text);
+        program->addresses[i] = strdup(text);
+        if (program->addresses[i] == NULL)
+            count = 0;
+    }
+    if (program->addresses == NULL || count == 0) {
+        snprintf(error, error_size, "out of memory");
+        return EXIT_SYSTEM;
+    }
+    const struct server_options options = {
+        .addresses = (const char *const *)program->addresses,
+        .address_count = count,
+        .http_threads = (unsigned)config->server.http_threads,
+        .handshake_timeout = config->limits.handshake_timeout,
+        .tracker = program->tracker,
+        .loops = program->loops,
+        .routes = program->routes,
+        .route_count = program->route_count,
+        .elsewhere = program->elsewhere,
+    };
+    program->server = server_start(&options, error, error_size);
+    if (program->server == NULL)
+        return EXIT_LISTEN;
+    if (server_self_test(program->server, error, error_size) == 0)
+        return 0;
+    tracker_close_gate(program->tracker);
+    server_refuse(program->server, clock_milliseconds());
+    program_stop_server(program);
+    return EXIT_SYSTEM;
+}
+
+static bool in_container(void)
+{
+    return access("/.dockerenv", F_OK) == 0 || access("/run/.containerenv", F_OK) == 0 ||
+           getenv("container") != NULL || getenv("KUBERNETES_SERVICE_HOST") != NULL;
+}
+
+static bool loopback_only(const struct config *config)
+{
+    for (size_t i = 0; i < config->server.listen_count; i++) {
+        const char *host = config->server.listen[i].host;
+        if (strncmp(host, "127.", 4) != 0 && strcmp(host, "::1") != 0)
+            return false;
+    }
+    return true;
+}
+
+static void say_ready(const struct program *program)
+{
+    const struct config *config = program->config;
+    for (size_t i = 0; i < server_listeners(program->server); i++) {
+        char address[ADDRESS_TEXT_SIZE];
+        server_listener(program->server, i, address, sizeof address);
+        log_event(LOG_INFO, "listening", LOG_TEXT("address", address));
+    }
+    if (in_container() && loopback_only(config))
+        log_event(LOG_WARNING, "only this container itself can connect: *:PORT would let others in",
+                  LOG_TEXT("key", "server.listen"));
+    for (size_t i = 0; i < program->route_count; i++)
+        log_event(LOG_INFO, "route", LOG_TEXT("path", program->routes[i].name),
+                  LOG_TEXT("handler", program->routes[i].handler->name));
+    log_event(LOG_INFO, "ready", LOG_TEXT("version", LASTCALL_VERSION),
+              LOG_TEXT("civetweb", server_civetweb_version()),
+              LOG_NUMBER("routes", program->route_count),
+              LOG_NUMBER("connections", program->connections),
+              LOG_NUMBER("http_threads", config->server.http_threads),
+              LOG_NUMBER("loops", program->loop_count),
+              LOG_NUMBER("message_limit", config->limits.message),
+              LOG_NUMBER("send_queue", config->limits.send_queue),
+              LOG_NUMBER("timeout_ms", config->shutdown.timeout));
+}
+
+int program_start(struct program *program, char *error, size_t error_size)
+{
+    int status = set_limits(program, error, error_size);
+    if (status == 0)
+        status = start_tracker(program, error, error_size);
+    if (status == 0)
+        status = start_server(program, error, error_size);
+    if (status != 0)
+        return status;
+    server_open(program->server);
+    readiness_set(READINESS_READY);
+    say_ready(program);
+    return 0;
+}
+
+/* --- stop --- */
+
+void program_refuse(void *argument, int64_t deadline)
+{
+    struct program *program = argument;
+    server_refuse(program->server, deadline);
+}
+
+void program_stop_server(void *argument)
+{
+    struct program *program = argument;
+    server_stop(program->server);
+    program->server = NULL;
+}
+
+void program_cut(void *argument)
+{
+    struct program *program = argument;
+    loops_cut(program->loops);
+}
+
+int program_free(struct program *program)
+{
+    if (program->loops != NULL &&
+        loops_stop(program->loops, clock_milliseconds() + LOOPS_PATIENCE) != 0)
+        return -1;
+    for (size_t i = 0; i < program->route_count; i++) {
+        struct route *route = &program->routes[i];
+        if (route->handler != NULL && route->handler->stop != NULL)
+            route->handler->stop(route->state);
+        free((char *)(uintptr_t)route->name);
+    }
+    for (size_t i = 0; program->addresses != NULL && program->addresses[i] != NULL; i++)
+        free(program->addresses[i]);
+    free(program->addresses);
+    free(program->routes);
+    tracker_free(program->tracker);
+    takeover_free();
+    *program = (struct program){0};
+    return 0;
+}

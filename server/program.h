@@ -1,0 +1,62 @@
+/*
+ * program: the parts, put together as a configuration says, and taken apart again.
+ *
+ * The one place that knows them all. Main thread.
+ */
+#ifndef LASTCALL_SERVER_PROGRAM_H
+#define LASTCALL_SERVER_PROGRAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "server/loop.h"
+#include "server/route.h"
+#include "server/server.h"
+#include "server/session_home.h"
+#include "server/tracker.h"
+
+/* Exit statuses beside those of the shutdown (sysexits.h). */
+enum {
+    EXIT_USAGE = 64,
+    EXIT_LISTEN = 69,
+    EXIT_SYSTEM = 71,
+    EXIT_CONFIGURATION = 78,
+};
+
+struct program {
+    const struct config *config;
+    struct session_limits limits;
+    struct route *routes;
+    size_t route_count;
+    char **addresses;
+    struct tracker *tracker;
+    struct tracker_route *elsewhere;
+    struct loops *loops;
+    struct server *server;
+    size_t connections; /* limits in force */
+    size_t loop_count;
+};
+
+/*
+ * Has every handler prepare its routes; nothing is opened to the world. Returns 0, or an exit
+ * status with one line in `error`; program_free is due in either case.
+ */
+int program_prepare(struct program *program, const struct config *config, char *error,
+                    size_t error_size);
+
+/* Starts everything; afterwards requests are served. Returns as program_prepare does. */
+int program_start(struct program *program, char *error, size_t error_size);
+
+/* The three steps of a shutdown, for struct shutdown_options; `program` is a struct program. */
+void program_refuse(void *program, int64_t deadline);
+void program_stop_server(void *program);
+void program_cut(void *program);
+
+/*
+ * Frees what there is; the server must have been stopped or never started. Returns 0, or -1 when
+ * a loop is still blocked by a handler: the process must then be ended with _exit.
+ */
+int program_free(struct program *program);
+
+#endif

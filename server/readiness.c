@@ -1,0 +1,15 @@
+#include "server/readiness.h"
+
+#include <stdatomic.h>
+
+static atomic_int state = READINESS_STARTING;
+
+void readiness_set(enum readiness readiness)
+{
+    atomic_store(&state, (int)readiness);
+}
+
+enum readiness readiness_get(void)
+{
+    return (enum readiness)atomic_load(&state);
+}

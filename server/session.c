@@ -1,0 +1,388 @@
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/sockios.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "server/address.h"
+#include "server/log.h"
+#include "server/route.h"
+#include "server/session_private.h"
+#include "server/tracker.h"
+
+enum { END_RETRY = 10 }; /* milliseconds between two looks at the socket's send queue */
+
+void session_enter(struct session *session, enum session_state state)
+{
+    session->state = (uint8_t)state;
+}
+
+int64_t session_now(const struct session *session)
+{
+    return (int64_t)uv_now(&session->home->uv);
+}
+
+struct tracker_traffic *session_traffic(const struct session *session)
+{
+    return &session->route->counts->traffic[session->home->place];
+}
+
+/* The traffic counts of a loop have one writer, so that no locked addition is needed. */
+void session_count(atomic_uint_fast64_t *counter, uint64_t amount)
+{
+    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, value + amount, memory_order_relaxed);
+}
+
+static int64_t sooner(int64_t one, int64_t other)
+{
+    return one == 0 || (other != 0 && other < one) ? other : one;
+}
+
+/* --- what to wait for --- */
+
+static void on_poll(uv_poll_t *handle, int status, int events);
+static void on_timer(uv_timer_t *handle);
+
+/*
+ * Watches the socket for what can be dealt with. An open session is not read from while what it
+ * has to send fills half of its queue: TCP then slows down the peer that asks for so much.
+ */
+void session_watch(struct session *session)
+{
+    if (session->state == SESSION_ENDED)
+        return;
+    int wanted = 0;
+    if (session->first != NULL)
+        wanted |= UV_WRITABLE;
+    if (session->state != SESSION_OPEN || session->queued <= session->home->limits->send_queue / 2)
+        wanted |= UV_READABLE;
+    if (wanted == session->watched)
+        return;
+    session->watched = (int8_t)wanted;
+    uv_poll_start(&session->poll, wanted, on_poll); /* fails only for a handle that is closing */
+}
+
+static int64_t session_next_time(const struct session *session)
+{
+    const struct session_limits *limits = session->home->limits;
+    if (session->state == SESSION_ENDING && session->fin_sent)
+        return sooner(session->end_at, session_now(session) + END_RETRY);
+    if (session->state != SESSION_OPEN)
+        return session->end_at;
+    int64_t next = 0;
+    if (session->pinged_at != 0)
+        next = session->pinged_at + limits->ping_timeout;
+    else if (limits->ping_interval != 0)
+        next = session->heard_at + limits->ping_interval;
+    if (limits->idle_timeout != 0)
+        next = sooner(next, session->spoken_at + limits->idle_timeout);
+    return next;
+}
+
+/* Sees to it that the timer fires in time; one that fires too early does no harm. */
+void session_schedule(struct session *session)
+{
+    if (session->state == SESSION_ENDED)
+        return;
+    int64_t next = session_next_time(session);
+    if (next == 0 || (session->wake_at != 0 && session->wake_at <= next))
+        return;
+    int64_t now = session_now(session);
+    session->wake_at = next;
+    uv_timer_start(&session->timer, on_timer, next > now ? (uint64_t)(next - now) : 0, 0);
+}
+
+static bool closed_by_both(const struct session *session)
+{
+    return session->peer_closed && session->close_sent;
+}
+
+static void peer_ended(struct session *session)
+{
+    session_end(session, closed_by_both(session) ? OUTCOME_HANDSHAKE : OUTCOME_GONE);
+}
+
+/* The socket is in error; what came before the error is still there to be read. */
+static void session_broken(struct session *session)
+{
+    int available = 0;
+    session->broken = true;
+    output_discard(session);
+    while (ioctl(session->socket, FIONREAD, &available) == 0 && available > 0 &&
+           input_read(session))
+        ;
+    peer_ended(session);
+}
+
+static void on_poll(uv_poll_t *handle, int status, int events)
+{
+    struct session *session = handle->data;
+    if (status < 0) {
+        session_broken(session);
+        return;
+    }
+    if ((events & UV_WRITABLE) != 0)
+        output_flush(session);
+    if ((events & UV_READABLE) != 0 && !input_read(session)) {
+        peer_ended(session);
+        return;
+    }
+    session_advance(session);
+}
+
+/* --- time --- */
+
+static void look_at_ping(struct session *session, int64_t now)
+{
+    const struct session_limits *limits = session->home->limits;
+    if (limits->ping_interval == 0)
+        return;
+    if (session->pinged_at != 0 && session->heard_at >= session->pinged_at)
+        session->pinged_at = 0;
+    if (session->pinged_at != 0) {
+        if (now >= session->pinged_at + limits->ping_timeout)
+            session_close(session, CLOSE_GOING_AWAY, "no answer to a ping");
+    } else if (now >= session->heard_at + limits->ping_interval) {
+        session->pinged_at = now;
+        output_frame(session, FRAME_PING, NULL, 0);
+    }
+}
+
+static void on_timer(uv_timer_t *handle)
+{
+    struct session *session = handle->data;
+    const struct session_limits *limits = session->home->limits;
+    int64_t now = session_now(session);
+    session->wake_at = 0;
+    if (session->state == SESSION_OPEN) {
+        look_at_ping(session, now);
+        if (limits->idle_timeout != 0 && now >= session->spoken_at + limits->idle_timeout)
+            session_close(session, CLOSE_GOING_AWAY, "idle for too long");
+    } else if (session->end_at != 0 && now >= session->end_at) {
+        session_end(session, closed_by_both(session) ? OUTCOME_HANDSHAKE : OUTCOME_FORCED);
+        return;
+    }
+    session_advance(session);
+}
+
+/* --- birth and end --- */
+
+static void log_session(const struct session *session, bool closed, enum tracker_outcome outcome)
+{
+    if (!log_wanted(LOG_DEBUG))
+        return;
+    char address[ADDRESS_TEXT_SIZE];
+    address_format(&session->peer.any, address, sizeof address);
+    if (!closed) {
+        log_event(LOG_DEBUG, "session opened", LOG_TEXT("address", address),
+                  LOG_TEXT("route", session->route->name));
+        return;
+    }
+    log_event(LOG_DEBUG, "session closed", LOG_TEXT("address", address),
+              LOG_TEXT("route", session->route->name),
+              LOG_NUMBER("duration_ms", session_now(session) - session->opened_at),
+              LOG_NUMBER("received", session->received), LOG_NUMBER("sent", session->sent),
+              LOG_NUMBER("bytes_received", session->received_bytes),
+              LOG_NUMBER("bytes_sent", session->sent_bytes), LOG_NUMBER("code", session->code),
+              LOG_TEXT("outcome", tracker_outcome_names[outcome]));
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct session *session = handle->data;
+    if (--session->handles == 0)
+        free(session);
+}
+
+void session_end(struct session *session, enum tracker_outcome outcome)
+{
+    struct session_home *home = session->home;
+    session_enter(session, SESSION_ENDED);
+    if (session->code == 0)
+        session->code = CLOSE_ABNORMAL;
+    uv_close((uv_handle_t *)&session->poll, on_handle_closed); /* leaves epoll at once */
+    uv_close((uv_handle_t *)&session->timer, on_handle_closed);
+    if (!session->broken)
+        shutdown(session->socket, SHUT_RDWR); /* also where a child process should hold a copy */
+    close(session->socket);
+    output_discard(session);
+    input_forget(session);
+
+    if (session->previous == NULL)
+        home->first = session->next;
+    else
+        session->previous->next = session->next;
+    if (session->next != NULL)
+        session->next->previous = session->previous;
+    atomic_fetch_sub_explicit(&home->sessions, 1, memory_order_relaxed);
+
+    tracker_session_ended(session->route->counts, outcome, session->code);
+    log_session(session, true, outcome);
+    if (session->route->handler->close != NULL)
+        session->route->handler->close(session, session->code);
+    tracker_leave_session(home->tracker);
+}
+
+void session_discard(struct session *session)
+{
+    shutdown(session->socket, SHUT_RDWR);
+    close(session->socket);
+    free(session->request);
+    free(session);
+}
+
+/* One block: the array, then all texts. */
+static struct session_request *copy_headers(const struct header *headers, size_t header_count)
+{
+    size_t size = sizeof(struct session_request) + header_count * sizeof *headers;
+    for (size_t i = 0; i < header_count; i++)
+        size += strlen(headers[i].name) + strlen(headers[i].value) + 2;
+    struct session_request *request = malloc(size);
+    if (request == NULL)
+        return NULL;
+    char *text = (char *)(request->headers + header_count);
+    request->header_count = header_count;
+    for (size_t i = 0; i < header_count; i++) {
+        request->headers[i].name = text;
+        text = stpcpy(text, headers[i].name) + 1;
+        request->headers[i].value = text;
+        text = stpcpy(text, headers[i].value) + 1;
+    }
+    return request;
+}
+
+struct session *session_new(int socket, const struct route *route, const struct sockaddr *peer,
+                            const struct header *headers, size_t header_count)
+{
+    struct session *session = calloc(1, sizeof *session);
+    if (session == NULL)
+        return NULL;
+    session->socket = socket;
+    session->route = route;
+    session->watched = -1;
+    if (peer->sa_family == AF_INET6)
+        memcpy(&session->peer.v6, peer, sizeof session->peer.v6);
+    else
+        memcpy(&session->peer.v4, peer, sizeof session->peer.v4);
+    if (route->handler->open == NULL)
+        return session;
+    session->request = copy_headers(headers, header_count);
+    if (session->request == NULL) {
+        free(session);
+        return NULL;
+    }
+    return session;
+}
+
+void session_open(struct session *session, struct session_home *home)
+{
+    const struct handler *handler = session->route->handler;
+    if (uv_poll_init_socket(&home->uv, &session->poll, session->socket) != 0) {
+        tracker_refused(session->route->counts, REFUSED_DESCRIPTORS);
+        session_discard(session);
+        atomic_fetch_sub_explicit(&home->sessions, 1, memory_order_relaxed);
+        tracker_leave_session(home->tracker);
+        return;
+    }
+    uv_timer_init(&home->uv, &session->timer); /* cannot fail */
+    session->poll.data = session;
+    session->timer.data = session;
+    session->handles = 2;
+    session->home = home;
+    session->opened_at = session->heard_at = session->spoken_at = session_now(session);
+    frame_parser_init(&session->parser, home->limits->message);
+
+    session->previous = NULL;
+    session->next = home->first;
+    if (home->first != NULL)
+        home->first->previous = session;
+    home->first = session;
+
+    tracker_session_opened(session->route->counts);
+    log_session(session, false, OUTCOME_COUNT);
+    if (handler->open != NULL)
+        handler->open(session);
+    free(session->request);
+    session->request = NULL;
+    if (home->draining)
+        session_drain(session);
+    else
+        session_advance(session);
+}
+
+void session_drain(struct session *session)
+{
+    const struct handler *handler = session->route->handler;
+    const struct session_limits *limits = session->home->limits;
+    if (session->state == SESSION_OPEN && handler->drain != NULL)
+        handler->drain(session);
+    session_close(session, limits->close_code, limits->close_reason);
+    session_advance(session);
+}
+
+void session_cut(struct session *session)
+{
+    if (session->state != SESSION_ENDED)
+        session_end(session, OUTCOME_FORCED);
+}
+
+struct session *session_next(const struct session *session)
+{
+    return session->next;
+}
+
+void session_link(struct session *session, struct session *next)
+{
+    session->next = next;
+}
+
+/* --- for handlers --- */
+
+enum session_sent session_send(struct session *session, enum message_kind kind, const void *data,
+                               size_t length)
+{
+    if (session->state != SESSION_OPEN || session->broken)
+        return SESSION_CLOSING;
+    enum frame_opcode opcode = kind == MESSAGE_TEXT ? FRAME_TEXT : FRAME_BINARY;
+    if (session->queued > session->home->limits->send_queue ||
+        !output_frame(session, opcode, data, length)) {
+        session_close(session, CLOSE_TRY_LATER, "too much waits to be read by the peer");
+        return SESSION_FULL;
+    }
+    struct tracker_traffic *traffic = session_traffic(session);
+    session->sent++;
+    session->sent_bytes += length;
+    session->spoken_at = session_now(session);
+    session_count(&traffic->sent, 1);
+    session_count(&traffic->sent_bytes, length);
+    if (session->home->corked != session)
+        session_watch(session);
+    return SESSION_SENT;
+}
+
+const char *session_header(const struct session *session, const char *name)
+{
+    if (session->request == NULL)
+        return NULL;
+    return header_find(session->request->headers, session->request->header_count, name);
+}
+
+void *session_route_state(const struct session *session)
+{
+    return session->route->state;
+}
+
+void session_set_data(struct session *session, void *data)
+{
+    session->data = data;
+}
+
+void *session_data(const struct session *session)
+{
+    return session->data;
+}

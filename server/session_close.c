@@ -1,0 +1,95 @@
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "server/session_private.h"
+#include "server/tracker.h"
+
+enum { READ_AWAY_TIMES = 16 };
+
+static void queue_close(struct session *session, uint16_t code, const char *reason)
+{
+    uint8_t frame[2 + FRAME_CONTROL_MAX];
+    size_t size = frame_close(frame, code, reason);
+    int64_t now = session_now(session);
+    if (session->code == 0)
+        session->code = code;
+    session->close_queued_at = now;
+    session->end_at = now + session->home->limits->close_timeout;
+    if (!output_frame(session, FRAME_CLOSE, frame + 2, size - 2))
+        session->end_at = now; /* no memory even for this: the end comes without it */
+}
+
+void session_close(struct session *session, uint16_t code, const char *reason)
+{
+    if (session->state != SESSION_OPEN)
+        return;
+    queue_close(session, code, reason);
+    session_enter(session, SESSION_CLOSE_QUEUED);
+    session_watch(session);
+    session_schedule(session);
+}
+
+/* The peer cannot be understood any more (RFC 6455, section 7.1.7). */
+void session_fail(struct session *session, uint16_t code, const char *why)
+{
+    if (session->state == SESSION_OPEN)
+        queue_close(session, code, why);
+    session_enter(session, SESSION_FAILED);
+    input_forget(session);
+}
+
+/* The peer's Close (section 5.5.1): answered with its own code unless it answers ours. */
+void session_peer_close(struct session *session, uint16_t code)
+{
+    session->peer_closed = true;
+    if (session->state == SESSION_OPEN)
+        queue_close(session, code, "");
+    else
+        tracker_answered(session->home->tracker, session_now(session) - session->close_queued_at);
+    session_enter(session, SESSION_ENDING);
+    input_forget(session);
+}
+
+/* Reads away what has come, within reason: a peer that never stops sending is not waited for. */
+static void read_away(struct session *session)
+{
+    for (int i = 0; i < READ_AWAY_TIMES; i++)
+        if (recv(session->socket, session->home->input, SESSION_INPUT_SIZE, MSG_DONTWAIT) <= 0)
+            return;
+}
+
+/*
+ * The last steps, when all that was to be sent has been handed to the socket: the server ends TCP
+ * first (section 7.1.1), leaves when the peer has everything, and leaves no input unread behind,
+ * which would turn the end into a reset.
+ */
+static void session_finish(struct session *session)
+{
+    int unsent = 0;
+    if (session->state == SESSION_ENDING) {
+        if (ioctl(session->socket, SIOCOUTQ, &unsent) != 0 || unsent == 0) {
+            read_away(session);
+            session_end(session, OUTCOME_HANDSHAKE);
+            return;
+        }
+    }
+    if (!session->fin_sent) {
+        shutdown(session->socket, SHUT_WR);
+        session->fin_sent = true;
+    }
+}
+
+/* At the end of everything that happens to a session: go on as far as possible. */
+void session_advance(struct session *session)
+{
+    if (session->state == SESSION_ENDED)
+        return;
+    if (session->close_queued_at != 0 && output_empty(session) && !session->broken)
+        session->close_sent = true;
+    if (session->close_sent &&
+        (session->state == SESSION_ENDING || session->state == SESSION_FAILED))
+        session_finish(session);
+    session_watch(session);
+    session_schedule(session);
+}

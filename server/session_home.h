@@ -1,0 +1,80 @@
+/*
+ * session_home: sessions as their loop and the server see them, from the 101 to the end of TCP.
+ *
+ * A session reads frames and hands messages to the route's handler; sends what the handler says
+ * through a bounded queue; pings; closes from either side by the protocol. It knows frames, its
+ * handler, the tracker and libuv; nothing of CivetWeb or the configuration.
+ */
+#ifndef LASTCALL_SERVER_SESSION_HOME_H
+#define LASTCALL_SERVER_SESSION_HOME_H
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "server/handshake.h"
+#include "server/session.h"
+
+struct route;
+struct tracker;
+
+/* What every session of the program obeys. Milliseconds and bytes; 0 turns a time off. */
+struct session_limits {
+    uint64_t message;
+    uint64_t send_queue;
+    int64_t ping_interval;
+    int64_t ping_timeout;
+    int64_t idle_timeout;
+    int64_t close_timeout;
+    uint16_t close_code; /* at shutdown */
+    const char *close_reason;
+};
+
+#define SESSION_INPUT_SIZE 65536
+#define SESSION_CORK_SIZE 16384
+
+/* What the sessions of one loop share. Owned by that loop. */
+struct session_home {
+    uv_loop_t uv;
+    size_t place; /* of the loop among all: its column in the traffic counts */
+    struct tracker *tracker;
+    const struct session_limits *limits;
+    struct session *first;
+    atomic_size_t sessions; /* here and on their way: any thread */
+    bool draining;
+    struct session *corked; /* whose answers are gathered in `cork` while its input is read */
+    size_t cork_length;
+    uint8_t cork[SESSION_CORK_SIZE];
+    uint8_t input[SESSION_INPUT_SIZE];
+};
+
+/*
+ * Makes a session around a connected, non-blocking socket whose 101 has been sent. `headers` are
+ * copied if the handler has an `open`. Any thread. Returns NULL without memory; the socket is
+ * then still the caller's.
+ */
+struct session *session_new(int socket, const struct route *route, const struct sockaddr *peer,
+                            const struct header *headers, size_t header_count);
+
+/* Frees a session that was never opened, and closes its socket. The thread that has it. */
+void session_discard(struct session *session);
+
+/* Starts it on its loop. If that fails it is discarded, and the tracker told. Loop thread. */
+void session_open(struct session *session, struct session_home *home);
+
+/* Lets the handler say its last words, then queues the Close of the shutdown. Loop thread. */
+void session_drain(struct session *session);
+
+/* Ends TCP now; the outcome is OUTCOME_FORCED. Loop thread. */
+void session_cut(struct session *session);
+
+/* The next one on the same loop, or NULL. Loop thread. */
+struct session *session_next(const struct session *session);
+
+/* Links of the queue in which a loop is handed new sessions; whoever holds the queue's lock. */
+void session_link(struct session *session, struct session *next);
+
+#endif

@@ -1,0 +1,134 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "server/route.h"
+#include "server/session_private.h"
+#include "server/tracker.h"
+
+enum { MESSAGE_FIRST_CAPACITY = 65536 }; /* the most that is allocated on the word of a header */
+
+void input_forget(struct session *session)
+{
+    free(session->message);
+    session->message = NULL;
+    session->message_length = 0;
+    session->message_capacity = 0;
+}
+
+static void deliver(struct session *session, enum message_kind kind, uint8_t *data, size_t length)
+{
+    const struct handler *handler = session->route->handler;
+    struct tracker_traffic *traffic = session_traffic(session);
+    session->received++;
+    session->received_bytes += length;
+    session->spoken_at = session_now(session);
+    session_count(&traffic->received, 1);
+    session_count(&traffic->received_bytes, length);
+    if (session->home->draining)
+        session_count(&traffic->received_draining, 1);
+    handler->message(session, kind, data, length);
+}
+
+/* Makes room for `length` more bytes, of `expected` that a frame's header has announced. */
+static bool message_room(struct session *session, size_t length, uint64_t expected)
+{
+    uint64_t limit = session->home->limits->message;
+    uint64_t need = session->message_length + length;
+    if (need <= session->message_capacity)
+        return true;
+    uint64_t capacity = session->message_capacity * 2;
+    uint64_t announced = need + expected;
+    if (announced > MESSAGE_FIRST_CAPACITY)
+        announced = MESSAGE_FIRST_CAPACITY;
+    if (capacity < announced)
+        capacity = announced;
+    if (capacity > limit)
+        capacity = limit;
+    if (capacity < need)
+        capacity = need;
+    uint8_t *message = realloc(session->message, capacity);
+    if (message == NULL)
+        return false;
+    session->message = message;
+    session->message_capacity = capacity;
+    return true;
+}
+
+static void take_data(struct session *session, const struct frame_found *found)
+{
+    enum message_kind kind = found->opcode == FRAME_TEXT ? MESSAGE_TEXT : MESSAGE_BINARY;
+    if (found->first && found->last) {
+        deliver(session, kind, found->data, found->length);
+        return;
+    }
+    if (found->length > 0) {
+        if (!message_room(session, found->length, found->remaining)) {
+            session_fail(session, CLOSE_TRY_LATER, "out of memory");
+            return;
+        }
+        memcpy(session->message + session->message_length, found->data, found->length);
+        session->message_length += found->length;
+    }
+    if (found->last) {
+        uint8_t nothing = 0;
+        deliver(session, kind, session->message == NULL ? &nothing : session->message,
+                session->message_length);
+        input_forget(session);
+    }
+}
+
+static void take_control(struct session *session, const struct frame_found *found)
+{
+    if (found->opcode == FRAME_CLOSE)
+        session_peer_close(session, found->code);
+    else if (found->opcode == FRAME_PING && session->state == SESSION_OPEN)
+        output_frame(session, FRAME_PONG, found->data, found->length);
+}
+
+static void take_input(struct session *session, uint8_t *input, size_t length)
+{
+    while (session->state == SESSION_OPEN || session->state == SESSION_CLOSE_QUEUED) {
+        struct frame_found found;
+        size_t used;
+        enum frame_event event = frame_parse(&session->parser, input, length, &used, &found);
+        input += used;
+        length -= used;
+        if (event == FRAME_DATA)
+            take_data(session, &found);
+        else if (event == FRAME_CONTROL)
+            take_control(session, &found);
+        else if (event == FRAME_FAILED)
+            session_fail(session, found.code, found.failure);
+        else
+            return;
+    }
+}
+
+/* How much to read, so that answers no longer than their questions stay within the queue. */
+static size_t input_room(const struct session *session)
+{
+    uint64_t room = session->home->limits->send_queue - session->queued;
+    if (session->state != SESSION_OPEN || room > SESSION_INPUT_SIZE)
+        return SESSION_INPUT_SIZE;
+    return (size_t)room;
+}
+
+/* Reads once. Returns false at the end of the peer's side. */
+bool input_read(struct session *session)
+{
+    uint8_t *input = session->home->input;
+    ssize_t got = recv(session->socket, input, input_room(session), MSG_DONTWAIT);
+    if (got < 0)
+        return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+    if (got == 0)
+        return false;
+    session->heard_at = session_now(session);
+    if (session->state == SESSION_OPEN || session->state == SESSION_CLOSE_QUEUED) {
+        output_cork(session);
+        take_input(session, input, (size_t)got);
+        output_uncork(session);
+    }
+    return true;
+}

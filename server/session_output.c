@@ -1,0 +1,203 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "server/session_private.h"
+
+enum { CHUNK_SIZE = 4096, CHUNKS_AT_ONCE = 16 };
+
+bool output_empty(const struct session *session)
+{
+    return session->first == NULL &&
+           (session->home->corked != session || session->home->cork_length == 0);
+}
+
+void output_discard(struct session *session)
+{
+    while (session->first != NULL) {
+        struct send_chunk *chunk = session->first;
+        session->first = chunk->next;
+        free(chunk);
+    }
+    session->last = NULL;
+    session->queued = 0;
+    if (session->home->corked == session)
+        session->home->cork_length = 0;
+}
+
+/* A socket that takes no more: its end is reported to the loop as an event of its own. */
+static void output_broken(struct session *session)
+{
+    session->broken = true;
+    output_discard(session);
+}
+
+/*
+ * Appends the parts, but for their first `skip` bytes, to the queue, filling up its last chunk.
+ * Returns false without memory; the queue is then as it was.
+ */
+static bool enqueue(struct session *session, const struct iovec *parts, size_t count, size_t skip)
+{
+    struct send_chunk *last = session->last;
+    size_t room = last == NULL ? 0 : last->capacity - last->length;
+    size_t length = 0;
+    for (size_t i = 0; i < count; i++)
+        length += parts[i].iov_len;
+    length -= skip;
+    struct send_chunk *fresh = NULL;
+    if (length > room) {
+        size_t capacity = length - room > CHUNK_SIZE ? length - room : CHUNK_SIZE;
+        fresh = malloc(sizeof *fresh + capacity);
+        if (fresh == NULL)
+            return false;
+        *fresh = (struct send_chunk){.capacity = capacity};
+        *(last == NULL ? &session->first : &last->next) = fresh;
+        session->last = fresh;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *data = parts[i].iov_base;
+        size_t left = parts[i].iov_len;
+        size_t skipped = skip < left ? skip : left;
+        skip -= skipped;
+        left -= skipped;
+        data += skipped;
+        size_t part = left < room ? left : room;
+        if (part > 0) {
+            memcpy(last->data + last->length, data, part);
+            last->length += part;
+            room -= part;
+        }
+        if (part < left && fresh != NULL) {
+            memcpy(fresh->data + fresh->length, data + part, left - part);
+            fresh->length += left - part;
+        }
+    }
+    session->queued += length;
+    return true;
+}
+
+/* Hands bytes to the socket. Returns how many it took; 0 also when it is broken. */
+static size_t transmit(struct session *session, const struct iovec *parts, size_t count)
+{
+    struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = count};
+    ssize_t sent;
+    do
+        sent = sendmsg(session->socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (sent < 0 && errno == EINTR);
+    if (sent >= 0)
+        return (size_t)sent;
+    if (errno != EAGAIN && errno != EWOULDBLOCK && errno != ENOBUFS && errno != ENOMEM)
+        output_broken(session);
+    return 0;
+}
+
+/* Sends what the socket takes, if nothing waits before it, and queues the rest. */
+static bool send_or_queue(struct session *session, const struct iovec *parts, size_t count)
+{
+    size_t whole = 0;
+    for (size_t i = 0; i < count; i++)
+        whole += parts[i].iov_len;
+    size_t sent = session->first == NULL ? transmit(session, parts, count) : 0;
+    if (session->broken || sent == whole)
+        return true;
+    if (enqueue(session, parts, count, sent))
+        return true;
+    if (sent > 0) { /* half a frame is out and there is no memory for the rest */
+        output_broken(session);
+        shutdown(session->socket, SHUT_RDWR);
+    }
+    return false;
+}
+
+static bool flush_cork(struct session *session)
+{
+    struct session_home *home = session->home;
+    if (home->corked != session || home->cork_length == 0)
+        return true;
+    struct iovec part = {.iov_base = home->cork, .iov_len = home->cork_length};
+    home->cork_length = 0;
+    return send_or_queue(session, &part, 1);
+}
+
+bool output_frame(struct session *session, enum frame_opcode opcode, const void *data,
+                  size_t length)
+{
+    struct session_home *home = session->home;
+    uint8_t header[FRAME_HEADER_MAX];
+    size_t header_length = frame_header(header, opcode, length);
+    size_t whole = header_length + length;
+
+    if (session->broken)
+        return true;
+    if (home->corked == session && session->first == NULL) {
+        if (whole > SESSION_CORK_SIZE - home->cork_length && !flush_cork(session))
+            return false;
+        if (whole <= SESSION_CORK_SIZE - home->cork_length && session->first == NULL) {
+            memcpy(home->cork + home->cork_length, header, header_length);
+            if (length > 0)
+                memcpy(home->cork + home->cork_length + header_length, data, length);
+            home->cork_length += whole;
+            return true;
+        }
+    }
+    struct iovec parts[] = {{.iov_base = header, .iov_len = header_length},
+                            {.iov_base = (void *)(uintptr_t)data, .iov_len = length}};
+    return send_or_queue(session, parts, length > 0 ? 2 : 1);
+}
+
+void output_cork(struct session *session)
+{
+    session->home->corked = session;
+    session->home->cork_length = 0;
+}
+
+void output_uncork(struct session *session)
+{
+    if (!flush_cork(session)) { /* answers were promised that no memory is left for */
+        output_broken(session);
+        shutdown(session->socket, SHUT_RDWR);
+    }
+    session->home->corked = NULL;
+}
+
+/* Takes `sent` bytes off the front of the queue. */
+static void consume(struct session *session, size_t sent)
+{
+    session->queued -= sent;
+    while (sent > 0 && session->first != NULL) {
+        struct send_chunk *chunk = session->first;
+        size_t part = chunk->length - chunk->offset;
+        if (sent < part) {
+            chunk->offset += sent;
+            return;
+        }
+        sent -= part;
+        session->first = chunk->next;
+        if (session->first == NULL)
+            session->last = NULL;
+        free(chunk);
+    }
+}
+
+void output_flush(struct session *session)
+{
+    while (session->first != NULL) {
+        struct iovec parts[CHUNKS_AT_ONCE];
+        size_t count = 0;
+        size_t offered = 0;
+        for (struct send_chunk *chunk = session->first; chunk != NULL && count < CHUNKS_AT_ONCE;
+             chunk = chunk->next) {
+            parts[count].iov_base = chunk->data + chunk->offset;
+            parts[count].iov_len = chunk->length - chunk->offset;
+            offered += parts[count++].iov_len;
+        }
+        size_t sent = transmit(session, parts, count);
+        if (session->broken)
+            return;
+        consume(session, sent);
+        if (sent < offered)
+            return;
+    }
+}

@@ -1,0 +1,151 @@
+/*
+ * session_private: what the files of a session share: session.c (birth, events, times, the end),
+ * session_input.c (frames to messages), session_output.c (the send queue) and session_close.c (the
+ * closing handshake). Nobody else includes it. Everything on the session's loop thread.
+ */
+#ifndef LASTCALL_SERVER_SESSION_PRIVATE_H
+#define LASTCALL_SERVER_SESSION_PRIVATE_H
+
+#include "server/frame.h"
+#include "server/session_home.h"
+#include "server/tracker.h"
+
+/*
+ * OPEN         both sides may send
+ * CLOSE_QUEUED our Close is queued; messages are still read
+ * FAILED       our Close is queued; what the peer sends can no longer be read as frames
+ * ENDING       both Closes are there: flush, then end TCP
+ * ENDED        handles are being closed; freed when both are
+ */
+enum session_state {
+    SESSION_OPEN,
+    SESSION_CLOSE_QUEUED,
+    SESSION_FAILED,
+    SESSION_ENDING,
+    SESSION_ENDED
+};
+
+/* Bytes that wait for the socket. */
+struct send_chunk {
+    struct send_chunk *next;
+    size_t offset; /* of the first byte that has not been sent */
+    size_t length;
+    size_t capacity;
+    uint8_t data[];
+};
+
+/* Headers of the opening request, in one block. */
+struct session_request {
+    size_t header_count;
+    struct header headers[];
+};
+
+struct session {
+    uv_poll_t poll;
+    uv_timer_t timer;
+    struct session *next;
+    struct session *previous;
+    struct session_home *home;
+    const struct route *route;
+    void *data;
+    struct session_request *request;
+
+    struct send_chunk *first;
+    struct send_chunk *last;
+    size_t queued; /* bytes in all chunks */
+
+    uint8_t *message; /* the part of a message that has arrived; NULL between messages */
+    size_t message_length;
+    size_t message_capacity;
+
+    int64_t opened_at;       /* all times: milliseconds of the loop's clock */
+    int64_t heard_at;        /* the peer sent anything */
+    int64_t spoken_at;       /* a message was received or sent */
+    int64_t pinged_at;       /* a Ping waits for any sign of life since then; 0: none */
+    int64_t close_queued_at; /* our Close; 0: not yet */
+    int64_t end_at;          /* cut when this comes; 0: never */
+    int64_t wake_at;         /* when the timer fires; 0: it is not running */
+
+    uint64_t received;
+    uint64_t sent;
+    uint64_t received_bytes;
+    uint64_t sent_bytes;
+
+    struct frame_parser parser;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } peer;
+
+    int socket;
+    uint16_t code;    /* of the first Close, for log and counts */
+    uint8_t state;    /* enum session_state; changed by session_enter alone */
+    uint8_t handles;  /* open libuv handles */
+    int8_t watched;   /* poll events asked for; -1: none yet */
+    bool peer_closed; /* the peer's Close has come */
+    bool close_sent;  /* our Close has been handed to the socket whole */
+    bool fin_sent;
+    bool broken; /* the socket takes no more */
+};
+
+/* --- session.c --- */
+
+/* The one place where the state changes. */
+void session_enter(struct session *session, enum session_state state);
+
+/* Milliseconds of the loop's clock, which stands still during one turn. */
+int64_t session_now(const struct session *session);
+
+/* Watches the socket for what can be dealt with now. */
+void session_watch(struct session *session);
+
+/* Sees to it that the timer fires in time. */
+void session_schedule(struct session *session);
+
+/* Closes the socket, tells the handler and the tracker; the memory goes with the handles. */
+void session_end(struct session *session, enum tracker_outcome outcome);
+
+/* Where this loop counts the route's traffic, and how: it is the only writer. */
+struct tracker_traffic *session_traffic(const struct session *session);
+void session_count(atomic_uint_fast64_t *counter, uint64_t amount);
+
+/* --- session_close.c --- */
+
+/* Fails the connection (RFC 6455, section 7.1.7): nothing the peer sends is understood any more. */
+void session_fail(struct session *session, uint16_t code, const char *why);
+
+/* The peer's Close has come (section 5.5.1). */
+void session_peer_close(struct session *session, uint16_t code);
+
+/* Goes on as far as possible: at the end of everything that happens to a session. */
+void session_advance(struct session *session);
+
+/* --- session_input.c --- */
+
+/* Reads once and deals with what came. Returns false at the end of the peer's side. */
+bool input_read(struct session *session);
+
+/* Drops the part of a message that has arrived. */
+void input_forget(struct session *session);
+
+/* --- session_output.c --- */
+
+/* Sends or queues a frame. Returns false without memory. */
+bool output_frame(struct session *session, enum frame_opcode opcode, const void *data,
+                  size_t length);
+
+/* Gathers what is sent until output_uncork into one send. */
+void output_cork(struct session *session);
+void output_uncork(struct session *session);
+
+/* Sends as much of the queue as the socket takes. */
+void output_flush(struct session *session);
+
+/* Whether everything has been handed to the socket. */
+bool output_empty(const struct session *session);
+
+/* Drops the queue. */
+void output_discard(struct session *session);
+
+#endif

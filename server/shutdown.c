@@ -1,0 +1,191 @@
+#include "server/shutdown.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "server/clock.h"
+#include "server/descriptor.h"
+#include "server/log.h"
+#include "server/tracker.h"
+
+enum {
+    STOP_MARGIN = 500, /* milliseconds that the server's stop is given before the timeout */
+    CUT_MARGIN = 50,   /* and the cut of what is left */
+    HURRY = 100,       /* a second signal leaves so much for the cut itself */
+    SAME_SIGNAL = 100, /* a second signal within this time is taken for the first */
+};
+
+static int64_t at_most(int64_t value, int64_t bound)
+{
+    return value < bound ? value : bound;
+}
+
+int64_t shutdown_stop_at(const struct shutdown_plan *plan)
+{
+    int64_t timeout = plan->times.timeout;
+    return plan->began + timeout - at_most(STOP_MARGIN, timeout / 2);
+}
+
+enum shutdown_action shutdown_next(struct shutdown_plan *plan, const struct shutdown_view *view,
+                                   int64_t *wake_at)
+{
+    int64_t end = plan->began + plan->times.timeout;
+    int64_t cut_at = end - at_most(CUT_MARGIN, plan->times.timeout / 20);
+    bool empty = view->sessions == 0 && view->requests == 0 && view->stopped;
+
+    if (plan->phase == SHUTDOWN_DELAY && !view->hurry) {
+        *wake_at = plan->began + plan->times.delay;
+        if (view->now < *wake_at)
+            return SHUTDOWN_WAIT;
+        plan->phase = SHUTDOWN_DRAINING;
+        return SHUTDOWN_DRAIN;
+    }
+    if (plan->phase != SHUTDOWN_CUTTING) {
+        *wake_at = cut_at;
+        if (empty)
+            return SHUTDOWN_EXIT;
+        if (view->now < cut_at && !view->hurry)
+            return SHUTDOWN_WAIT;
+        plan->phase = SHUTDOWN_CUTTING;
+        plan->end = view->hurry ? at_most(view->now + HURRY, end) : end;
+        return SHUTDOWN_CUT;
+    }
+    if (view->hurry) { /* also one that comes while the cut is under way */
+        plan->end = at_most(view->now + HURRY, plan->end);
+        empty = view->sessions == 0;
+    }
+    *wake_at = plan->end;
+    return empty || view->now >= plan->end ? SHUTDOWN_EXIT : SHUTDOWN_WAIT;
+}
+
+/* Shared with the stop thread; kept for ever when that does not come back. */
+struct stopping {
+    const struct shutdown_options *options;
+    int64_t deadline;
+    int done; /* eventfd */
+    atomic_bool stopped;
+    atomic_size_t requests_cut;
+};
+
+static void *stop_server(void *argument)
+{
+    struct stopping *stopping = argument;
+    const struct shutdown_options *options = stopping->options;
+    const uint64_t one = 1;
+    atomic_store(&stopping->requests_cut,
+                 tracker_wait_requests(options->tracker, stopping->deadline));
+    options->stop(options->argument);
+    atomic_store(&stopping->stopped, true);
+    ssize_t written = write(stopping->done, &one, sizeof one);
+    (void)written;
+    return NULL;
+}
+
+/* Returns whether the thread was started. */
+static bool begin_drain(const struct shutdown_options *options, struct stopping *stopping,
+                        pthread_t *thread)
+{
+    log_event(LOG_INFO, "draining", LOG_NUMBER("sessions", tracker_sessions(options->tracker)),
+              LOG_NUMBER("requests", tracker_requests(options->tracker)));
+    tracker_close_gate(options->tracker);
+    options->refuse(options->argument, stopping->deadline);
+    tracker_drain(options->tracker);
+    int error = pthread_create(thread, NULL, stop_server, stopping);
+    if (error != 0)
+        log_event(LOG_ERROR, "no thread to stop the server", LOG_TEXT("why", strerror(error)));
+    return error == 0;
+}
+
+/* A signal after the first; its number, or 0. */
+static int second_signal(int signals, int64_t began)
+{
+    struct signalfd_siginfo info;
+    if (read(signals, &info, sizeof info) != sizeof info)
+        return 0;
+    return clock_milliseconds() - began < SAME_SIGNAL ? 0 : (int)info.ssi_signo;
+}
+
+/* Sleeps until something has changed. Returns the number of a second signal, or 0. */
+static int wait_for_change(const struct shutdown_options *options, const struct stopping *stopping,
+                           int64_t began, int64_t wake_at)
+{
+    struct pollfd events[] = {
+        {.fd = tracker_descriptor(options->tracker), .events = POLLIN},
+        {.fd = atomic_load(&stopping->stopped) ? -1 : stopping->done, .events = POLLIN},
+        {.fd = options->signals, .events = POLLIN},
+    };
+    if (poll(events, 3, clock_poll_timeout(wake_at)) <= 0)
+        return 0;
+    if ((events[0].revents & POLLIN) != 0)
+        tracker_acknowledge(options->tracker);
+    return (events[2].revents & POLLIN) != 0 ? second_signal(options->signals, began) : 0;
+}
+
+/* The second signal is the one that counts. */
+static void note_signal(int *hurried_by, int signal)
+{
+    if (*hurried_by == 0)
+        *hurried_by = signal;
+}
+
+static void sum_up(const struct shutdown_options *options, const struct stopping *stopping,
+                   bool started, int hurried_by, struct shutdown_result *result)
+{
+    struct tracker_report report = tracker_report(options->tracker, NULL);
+    bool stopped = atomic_load(&stopping->stopped);
+    result->stop = stopped ? STOP_RETURNED : started ? STOP_BLOCKED : STOP_NOT_CALLED;
+    result->requests_cut = atomic_load(&stopping->requests_cut);
+    result->forced = report.closed[OUTCOME_FORCED] > 0 || result->requests_cut > 0;
+    result->status = (result->forced ? 1 : 0) | (stopped ? 0 : 2);
+    if (hurried_by != 0)
+        result->status = 128 + hurried_by;
+}
+
+void shutdown_run(const struct shutdown_options *options, struct shutdown_result *result)
+{
+    struct shutdown_plan plan = {.times = options->times, .began = clock_milliseconds()};
+    pthread_t thread;
+    bool started = false;
+    int hurried_by = 0;
+
+    tracker_mark(options->tracker);
+    struct stopping *stopping = calloc(1, sizeof *stopping);
+    if (stopping == NULL)
+        abort(); /* a hundred bytes, at the very end */
+    stopping->options = options;
+    stopping->deadline = shutdown_stop_at(&plan);
+    stopping->done = descriptor_keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    for (;;) {
+        struct shutdown_view view = {
+            .now = clock_milliseconds(),
+            .sessions = tracker_sessions(options->tracker),
+            .requests = tracker_requests(options->tracker),
+            .stopped = atomic_load(&stopping->stopped),
+            .hurry = hurried_by != 0,
+        };
+        int64_t wake_at = 0;
+        enum shutdown_action action = shutdown_next(&plan, &view, &wake_at);
+        if (action == SHUTDOWN_EXIT)
+            break;
+        if (action == SHUTDOWN_DRAIN)
+            started = begin_drain(options, stopping, &thread);
+        else if (action == SHUTDOWN_CUT)
+            options->cut(options->argument);
+        else
+            note_signal(&hurried_by, wait_for_change(options, stopping, plan.began, wake_at));
+    }
+    sum_up(options, stopping, started, hurried_by, result);
+    if (result->stop == STOP_RETURNED && started) {
+        pthread_join(thread, NULL);
+        close(stopping->done);
+        free(stopping);
+    }
+    result->duration = clock_milliseconds() - plan.began;
+}

@@ -1,0 +1,111 @@
+/*
+ * takeover: sockets out of CivetWeb's hands.
+ *
+ * CivetWeb accepts, reads the request and calls us; it would then keep a thread for as long as the
+ * WebSocket lives, and cut it at mg_stop. It tells nobody its descriptors, but it always gets the
+ * lowest free numbers, and all of ours live above a floor (descriptor.h). So the few numbers below
+ * the floor are looked through for the socket with the right addresses. What is found is taken by
+ * putting something harmless over CivetWeb's number:
+ *
+ *   a connection  a dup of it above the floor becomes ours; its old number becomes an already
+ *                 ended socket, so that CivetWeb sees a peer that has gone, and closes that
+ *   a listener    a dup is kept; its old number becomes an eventfd that stays quiet until
+ *                 CivetWeb's master thread has to be woken; the old socket is shut down, which
+ *                 refuses new connections at once and frees the port
+ *   the rest      connections that CivetWeb still holds when it is to stop, and on which no
+ *                 request is being answered: their input is ended, so that no thread waits for it
+ *
+ * Only public calls of POSIX and Linux are used here, none of CivetWeb's: it could be any server
+ * that accepts with the lowest number. Facts that this rests on are checked at start-up by taking
+ * a connection of our own over (server_self_test).
+ */
+#ifndef LASTCALL_SERVER_TAKEOVER_H
+#define LASTCALL_SERVER_TAKEOVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* Why there is no socket; takeover_connection returns one of these or a descriptor. */
+enum takeover_failure {
+    TAKEOVER_GONE = -1,      /* nothing matches: the peer has reset the connection */
+    TAKEOVER_AMBIGUOUS = -2, /* more than one could be meant: never guessed */
+    TAKEOVER_REFUSED = -3,   /* the system gave no descriptor (errno) */
+};
+
+/*
+ * Makes what will be put over CivetWeb's numbers. After descriptor_init, before CivetWeb starts.
+ * Returns 0, or -1 with errno.
+ */
+int takeover_init(void);
+void takeover_free(void);
+
+/*
+ * Finds the listeners below the floor and sets TCP_DEFER_ACCEPT on them, so that a connection
+ * that says nothing stays in the kernel. After CivetWeb has started. Returns their number.
+ */
+size_t takeover_find_listeners(void);
+
+/* The address of a listener found, `place` being less than the number returned above. */
+const struct sockaddr *takeover_listener_address(size_t place);
+
+/*
+ * Takes the connection with this peer (a numeric address as getnameinfo prints it) and local port.
+ * A socket that died while its request was in CivetWeb's hands leaves its addresses free for
+ * another one, so where dead ones are about it is waited a moment until none is left that could
+ * be the one that was asked for. Any thread; blocks at most 100 ms, and that only among resets.
+ * Returns our descriptor, non-blocking and close-on-exec; or a takeover_failure.
+ */
+int takeover_connection(const char *peer_host, uint16_t peer_port, uint16_t local_port);
+
+/*
+ * Waits until the peer has acknowledged what was sent on the connection, or it is gone, or
+ * `deadline` (clock_milliseconds) has come. The connection stays with CivetWeb. Blocks.
+ */
+void takeover_flush(const char *peer_host, uint16_t peer_port, uint16_t local_port,
+                    int64_t deadline);
+
+/*
+ * After an answer to a request with a body that nobody has read: ends our side and reads away what
+ * comes until the peer ends its own, or `deadline` (clock_milliseconds). Otherwise unread input
+ * would turn the end into a reset, which destroys the answer. Blocks.
+ */
+void takeover_linger(const char *peer_host, uint16_t peer_port, uint16_t local_port,
+                     int64_t deadline);
+
+/*
+ * The kernel's names (SO_COOKIE) of the connections that CivetWeb has now, at most `most`. Returns
+ * their number. Any thread; does not block.
+ */
+size_t takeover_connections(uint64_t *cookies, size_t most);
+
+/*
+ * Refuses new connections from now on. Those that the kernel had accepted, but CivetWeb not yet,
+ * are answered with `refusal` and closed. Once, any thread.
+ */
+void takeover_listeners(const char *refusal, size_t length);
+
+/*
+ * Ends the input of connections below the floor that say nothing. Those with unread input are left
+ * to CivetWeb's threads, which are thereby freed to answer them. Returns how many connections,
+ * silent or not, CivetWeb still has: repeat until there are none.
+ */
+size_t takeover_end_silent(void);
+
+/*
+ * Cuts connections below the floor on which something is being said or written; what still waits
+ * in CivetWeb's queue is left for takeover_rest. When time is up, before mg_stop, which would wait
+ * for threads that wait for their peers.
+ */
+void takeover_cut(void);
+
+/* Wakes CivetWeb's master thread from its sleep on the listeners. Just before mg_stop. */
+void takeover_wake_master(void);
+
+/*
+ * Answers connections that are left below the floor with `refusal` and closes them: CivetWeb
+ * forgets what waits in its queue. After mg_stop.
+ */
+void takeover_rest(const char *refusal, size_t length);
+
+#endif
