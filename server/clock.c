@@ -16,6 +16,15 @@ struct timespec clock_timespec(int64_t milliseconds)
                              .tv_nsec = milliseconds % 1000 * 1000000};
 }
 
+void clock_condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
 int clock_poll_timeout(int64_t deadline)
 {
     int64_t left = deadline - clock_milliseconds();

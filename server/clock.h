@@ -4,6 +4,7 @@
 #ifndef LASTCALL_SERVER_CLOCK_H
 #define LASTCALL_SERVER_CLOCK_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
@@ -13,6 +14,9 @@ int64_t clock_milliseconds(void);
 
 /* The same moment as a timespec of CLOCK_MONOTONIC. */
 struct timespec clock_timespec(int64_t milliseconds);
+
+/* Initialises a condition whose timed waits take such a timespec. */
+void clock_condition_init(pthread_cond_t *condition);
 
 /* What poll(2) wants to sleep until `deadline`: 0 when it has passed, never negative. */
 int clock_poll_timeout(int64_t deadline);

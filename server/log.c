@@ -268,12 +268,7 @@ int log_start(enum log_level level, enum log_format format)
     logger.colour = format == LOG_FORMAT_TEXT && isatty(STDERR_FILENO) && !getenv("NO_COLOR");
     logger.time = !journal_listens();
 
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&logger.changed, &attributes);
-    pthread_condattr_destroy(&attributes);
-
+    clock_condition_init(&logger.changed);
     struct line *queue = calloc(QUEUE_LINES, sizeof *queue);
     if (queue == NULL)
         return -1;

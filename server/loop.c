@@ -19,9 +19,11 @@ struct loop {
     struct session_home home;
     uv_async_t wake;
     pthread_t thread;
-    pthread_mutex_t lock; /* guards the two below */
+    pthread_mutex_t lock; /* guards what is below */
+    pthread_cond_t changed;
     struct session *arriving;
     unsigned asked;
+    bool ended;
 };
 
 struct loops {
@@ -88,6 +90,10 @@ static void *run(void *argument)
 {
     struct loop *loop = argument;
     uv_run(&loop->home.uv, UV_RUN_DEFAULT);
+    pthread_mutex_lock(&loop->lock);
+    loop->ended = true;
+    pthread_cond_signal(&loop->changed);
+    pthread_mutex_unlock(&loop->lock);
     return NULL;
 }
 
@@ -113,6 +119,7 @@ static void begin_drain(void *argument)
 static void free_loop(struct loop *loop)
 {
     uv_loop_close(&loop->home.uv);
+    pthread_cond_destroy(&loop->changed);
     pthread_mutex_destroy(&loop->lock);
     free(loop);
 }
@@ -128,8 +135,10 @@ static struct loop *start_loop(size_t place, struct tracker *tracker,
     loop->home.tracker = tracker;
     loop->home.limits = limits;
     pthread_mutex_init(&loop->lock, NULL);
+    clock_condition_init(&loop->changed);
     int error = uv_loop_init(&loop->home.uv);
     if (error != 0) {
+        pthread_cond_destroy(&loop->changed);
         pthread_mutex_destroy(&loop->lock);
         free(loop);
         errno = -error;
@@ -149,16 +158,30 @@ static struct loop *start_loop(size_t place, struct tracker *tracker,
     return NULL;
 }
 
+/* Returns whether its thread has ended, and been joined. */
+static bool join_loop(struct loop *loop, int64_t deadline)
+{
+    struct timespec until = clock_timespec(deadline);
+    int waited = 0;
+    pthread_mutex_lock(&loop->lock);
+    while (!loop->ended && waited != ETIMEDOUT)
+        waited = pthread_cond_timedwait(&loop->changed, &loop->lock, &until);
+    bool ended = loop->ended;
+    pthread_mutex_unlock(&loop->lock);
+    if (ended)
+        pthread_join(loop->thread, NULL);
+    return ended;
+}
+
 /* Returns whether all have ended, and been freed. */
 static bool stop_all(struct loops *loops, int64_t deadline)
 {
-    struct timespec until = clock_timespec(deadline);
     bool all = true;
     for (size_t i = 0; i < loops->count; i++)
         post(loops->loop[i], NULL, ASKED_STOP);
     for (size_t i = 0; i < loops->count; i++) {
         struct loop *loop = loops->loop[i];
-        if (pthread_clockjoin_np(loop->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+        if (join_loop(loop, deadline))
             free_loop(loop);
         else
             all = false;
