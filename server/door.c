@@ -36,9 +36,12 @@ static void log_refusal(struct server *server, const struct http_exchange *excha
     char address[ADDRESS_TEXT_SIZE];
     address_join(exchange->request.remote_address, exchange->request.remote_port, address,
                  sizeof address);
-    log_event(LOG_INFO, "refused", LOG_TEXT("address", address), LOG_TEXT("route", route),
-              LOG_NUMBER("status", refusal->status), LOG_TEXT("why", refusal->why),
-              LOG_NUMBER("not_logged", left_out));
+    const struct log_field fields[] = {
+        LOG_TEXT("address", address),          LOG_TEXT("route", route),
+        LOG_NUMBER("status", refusal->status), LOG_TEXT("why", refusal->why),
+        LOG_NUMBER("not_logged", left_out),
+    };
+    log_fields(LOG_INFO, "refused", fields, left_out > 0 ? 5 : 4);
 }
 
 static void refuse(struct server *server, struct http_exchange *exchange,
@@ -252,6 +255,20 @@ int door(struct mg_connection *connection)
                         clock_milliseconds() + LINGER);
     }
     return exchange.status > 0 ? exchange.status : 500;
+}
+
+int door_error(struct mg_connection *connection, int status, const char *message)
+{
+    struct server *server = mg_get_user_context_data(connection);
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    struct http_exchange exchange = {.connection = connection};
+    struct refusal bad = {.kind = REFUSED_REQUEST, .status = status, .why = message};
+    exchange.request.remote_address = info == NULL ? "?" : info->remote_addr;
+    exchange.request.remote_port = info == NULL ? 0 : (uint16_t)info->remote_port;
+    if (tracker_gate_closed(server->options.tracker)) /* half a request, ended by the shutdown */
+        bad = refusals[REFUSED_DRAINING];
+    refuse(server, &exchange, server->options.elsewhere, &bad);
+    return 0;
 }
 
 size_t door_refusal(char *response, size_t size)

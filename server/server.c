@@ -158,6 +158,7 @@ struct server *server_start(const struct server_options *options, char *error, s
     }
     server->options = *options;
     server->callbacks.begin_request = door;
+    server->callbacks.http_error = door_error;
     server->callbacks.init_thread = on_thread;
     server->callbacks.log_message = on_civetweb_message;
     pthread_mutex_init(&server->lock, NULL);

@@ -33,6 +33,12 @@ struct server {
 /* CivetWeb's begin_request: the way of every request. A worker thread. */
 int door(struct mg_connection *connection);
 
+/*
+ * CivetWeb's http_error: what it cannot read as a request is refused like all else. A worker
+ * thread. Returns 0: answered.
+ */
+int door_error(struct mg_connection *connection, int status, const char *message);
+
 /* The response to those who come when the gate is closed. Returns its length. */
 size_t door_refusal(char *response, size_t size);
 

@@ -12,7 +12,7 @@
 enum { LISTENERS_MAX = 8 };
 
 const char *const tracker_outcome_names[] = {"handshake", "gone", "forced"};
-const char *const tracker_refusal_names[] = {"starting",  "draining", "full",
+const char *const tracker_refusal_names[] = {"starting",  "draining", "full",       "request",
                                              "handshake", "route",    "descriptors"};
 const uint16_t tracker_codes[] = {1000, 1001, 1002, 1003, 1005, 1006, 1007,
                                   1008, 1009, 1011, 1013, 1014, 0};

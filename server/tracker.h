@@ -33,6 +33,7 @@ enum tracker_refusal {
     REFUSED_STARTING,    /* the routes do not stand yet */
     REFUSED_DRAINING,    /* the gate is closed */
     REFUSED_FULL,        /* limits.connections is reached */
+    REFUSED_REQUEST,     /* nothing that HTTP allows */
     REFUSED_HANDSHAKE,   /* not a valid upgrade request */
     REFUSED_ROUTE,       /* no route, or one that does not serve this */
     REFUSED_DESCRIPTORS, /* the system or its socket did not allow it */
