@@ -8,6 +8,7 @@
 #include "config/entry.h"
 #include "config/file.h"
 #include "config/keys.h"
+#include "config/member.h"
 #include "config/memory.h"
 #include "config/names.h"
 #include "config/problems.h"
@@ -110,6 +111,9 @@ static void refuse_key(struct loader *loader, const struct entry *entry, const c
         else if (strcmp(name, entry->name) == 0)
             elsewhere = config_keys[key].section;
     }
+    for (const struct config_key *key = config_route_keys; !elsewhere && key->option.name; key++)
+        if (strcmp(key->option.name, entry->name) == 0)
+            elsewhere = "route /PATH";
     if (elsewhere)
         problems_add(&loader->problems, entry->origin,
                      "%s: no such key in [%s]; it belongs to [%s]", shown, section, elsewhere);
@@ -155,17 +159,9 @@ static int store_listen(struct config *config, const char *text)
 static int store(struct config *config, const struct config_key *key,
                  const struct option_value *value)
 {
-    char *member = (char *)config + key->offset;
-
     if (key->option.type == OPTION_ADDRESSES)
         return store_listen(config, value->text);
-    if (key->option.type != OPTION_TEXT) {
-        memcpy(member, &value->number, sizeof(value->number));
-        return 0;
-    }
-    char *copy = buffer_copy(value->text, strlen(value->text));
-    memcpy(member, &copy, sizeof(copy));
-    return copy ? 0 : -1;
+    return member_set(config, key, value);
 }
 
 static void read_keys(struct loader *loader)
@@ -183,15 +179,22 @@ static void read_keys(struct loader *loader)
     buffer_free(&text);
 }
 
+static const char *write_duration(int64_t milliseconds, char text[VALUE_SIZE])
+{
+    const struct option_value value = {.number = milliseconds};
+
+    return value_write(&config_keys[KEY_TIMEOUT].option, &value, text);
+}
+
 /* The stages of a stop must fit into the whole. */
 static void check_shutdown(struct loader *loader)
 {
-    static const enum key stages[] = {KEY_TIMEOUT, KEY_DELAY, KEY_CLOSE_TIMEOUT};
+    static const enum key stages[] = {KEY_TIMEOUT, KEY_DELAY, KEY_SPREAD, KEY_CLOSE_TIMEOUT};
     const struct config *config = loader->config;
-    const struct option *duration = &config_keys[KEY_TIMEOUT].option;
-    int64_t needed = config->shutdown.delay + config->shutdown.close_timeout;
+    int64_t needed =
+        config->shutdown.delay + config->shutdown.spread + config->shutdown.close_timeout;
     struct origin origin = {0};
-    char parts[4][VALUE_SIZE];
+    char parts[5][VALUE_SIZE];
 
     for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
         const struct entry *entry = loader->given[stages[i]];
@@ -205,12 +208,13 @@ static void check_shutdown(struct loader *loader)
     if (needed <= config->shutdown.timeout)
         return;
     problems_add(&loader->problems, origin,
-                 "[shutdown] timeout = %s: shorter than delay (%s) and close_timeout (%s) "
-                 "together; allowed: %s or more, or make one of them shorter",
-                 value_write(duration, config->shutdown.timeout, parts[0]),
-                 value_write(duration, config->shutdown.delay, parts[1]),
-                 value_write(duration, config->shutdown.close_timeout, parts[2]),
-                 value_write(duration, needed, parts[3]));
+                 "[shutdown] timeout = %s: shorter than delay (%s), spread (%s) and close_timeout "
+                 "(%s) together; allowed: %s or more, or make one of them shorter",
+                 write_duration(config->shutdown.timeout, parts[0]),
+                 write_duration(config->shutdown.delay, parts[1]),
+                 write_duration(config->shutdown.spread, parts[2]),
+                 write_duration(config->shutdown.close_timeout, parts[3]),
+                 write_duration(needed, parts[4]));
 }
 
 int config_load(struct config *config, const struct config_source *source, FILE *errors)
@@ -238,7 +242,8 @@ int config_load(struct config *config, const struct config_source *source, FILE 
 void config_free(struct config *config)
 {
     free(config->server.listen);
-    free(config->shutdown.close_reason);
+    for (size_t i = 0; i < KEY_COUNT; i++)
+        member_free(config, &config_keys[i]);
     routes_free(config);
     *config = (struct config){0};
 }

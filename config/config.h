@@ -24,14 +24,27 @@ struct config_address {
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 
+/* How the WebSockets of a route are ended when the server stops. */
+enum config_drain {
+    CONFIG_DRAIN_CLOSE, /* our Close is sent */
+    CONFIG_DRAIN_WAIT   /* none until the handler or the peer ends it, or the time is nearly over */
+};
+
 /* One [route ...] section. */
 struct config_route {
     char *path;                  /* "/echo", or "/chat" for "/chat/<anything>" */
     bool prefix;                 /* the path was written with a final slash and star */
+    int64_t drain;               /* enum config_drain */
     size_t group;                /* index into the option groups given to config_load */
     struct option_value *values; /* one for each option of that group, in its order */
     char *section;               /* as written, for messages: "route /echo" */
     int line;
+};
+
+/* So many, or so many of a hundred. */
+struct config_tolerance {
+    int64_t number;
+    bool percent;
 };
 
 /* Durations are milliseconds, sizes bytes; OPTION_AUTO where the key says `auto`. */
@@ -55,8 +68,11 @@ struct config {
         int64_t timeout;
         int64_t close_timeout;
         int64_t delay;
+        int64_t spread;
+        struct config_tolerance tolerate; /* of the sessions that were open */
         int64_t close_code;
         char *close_reason;
+        char *report; /* a file's path; empty: none is written */
     } shutdown;
     struct {
         int64_t level;  /* enum config_log_level */
@@ -94,7 +110,7 @@ void config_dump(const struct config *config, const struct option_group *groups,
 /* Prints every key with its help, unit, range and default as an INI file that loads. */
 void config_sample(const struct option_group *groups, FILE *out);
 
-/* Prints the keys of the handlers, as `lastcall -h handlers` shows them. */
+/* Prints the keys of every route and of each handler, as `lastcall -h handlers` shows them. */
 void config_describe_groups(const struct option_group *groups, FILE *out);
 
 #endif

@@ -3,6 +3,7 @@
 #include "config/address.h"
 #include "config/config.h"
 #include "config/keys.h"
+#include "config/member.h"
 #include "config/options.h"
 #include "config/routes.h"
 #include "config/text.h"
@@ -35,23 +36,22 @@ static void dump_value(const struct option *option, const struct option_value *v
     else if (option->type == OPTION_CHOICE)
         text_print(out, option->name, option->choices[value->number]);
     else
-        text_print(out, option->name, value_write(option, value->number, text));
+        text_print(out, option->name, value_write(option, value, text));
+}
+
+static void dump_member(const void *base, const struct config_key *key, FILE *out)
+{
+    const struct option_value value = member_get(base, key);
+
+    dump_value(&key->option, &value, out);
 }
 
 static void dump_key(const struct config *config, const struct config_key *key, FILE *out)
 {
-    const char *member = (const char *)config + key->offset;
-    struct option_value value = {0};
-
-    if (key->option.type == OPTION_ADDRESSES) {
+    if (key->option.type == OPTION_ADDRESSES)
         dump_addresses(config, key->option.name, out);
-        return;
-    }
-    if (key->option.type == OPTION_TEXT)
-        memcpy(&value.text, member, sizeof(value.text));
     else
-        memcpy(&value.number, member, sizeof(value.number));
-    dump_value(&key->option, &value, out);
+        dump_member(config, key, out);
 }
 
 /* A path has at most the 1024 bytes that its key allows. */
@@ -72,6 +72,8 @@ static void dump_route(const struct config_route *route, const struct option_gro
     text_print(out, "handler", group->name);
     for (size_t i = 0; i < options_count(group->options); i++)
         dump_value(&group->options[i], &route->values[i], out);
+    for (const struct config_key *key = config_route_keys; key->option.name; key++)
+        dump_member(route, key, out);
 }
 
 void config_dump(const struct config *config, const struct option_group *groups, FILE *out)

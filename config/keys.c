@@ -11,9 +11,11 @@
 #define KIB INT64_C(1024)
 #define GIB (KIB * KIB * KIB)
 #define AT(member) offsetof(struct config, member)
+#define ROUTE_AT(member) offsetof(struct config_route, member)
 
 static const char *const level_names[] = {"error", "warning", "info", "debug", NULL};
 static const char *const format_names[] = {"text", "json", NULL};
+static const char *const drain_names[] = {"close", "wait", NULL};
 
 /* Those of RFC 6455, section 7.4.1, and of its registry that a server can mean when it stops. */
 static bool check_close_code(const struct option_value *value)
@@ -51,8 +53,7 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .type = OPTION_ADDRESSES,
                     .fallback = "127.0.0.1:8080",
                     .help = "Addresses to listen on. The default is reached from this machine "
-                            "only; in a "
-                            "container write *:8080. Port 0 is any free one",
+                            "only; in a container write *:8080. Port 0 is any free one",
                 },
         },
     [KEY_HTTP_THREADS] =
@@ -67,8 +68,7 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .minimum = 2,
                     .maximum = 1024,
                     .help = "So many HTTP requests and opening handshakes are served at a time. An "
-                            "open "
-                            "WebSocket needs none of them",
+                            "open WebSocket needs none of them",
                 },
         },
     [KEY_LOOPS] =
@@ -99,9 +99,8 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .minimum = 1,
                     .maximum = 1000000,
                     .automatic = "what the limit of open files allows, at most 100000",
-                    .help =
-                        "So many WebSockets may be open at a time; one more is refused with 503. A "
-                        "number that the system cannot give ends the start",
+                    .help = "So many WebSockets may be open at a time; one more is refused with "
+                            "503. A number that the system cannot give ends the start",
                 },
         },
     [KEY_HANDSHAKE_TIMEOUT] =
@@ -116,8 +115,7 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .minimum = 100,
                     .maximum = 5 * MINUTE,
                     .help = "A request must have arrived whole, and an answer must make progress, "
-                            "within "
-                            "this time",
+                            "within this time",
                 },
         },
     [KEY_MESSAGE] =
@@ -132,8 +130,7 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .minimum = 125,
                     .maximum = 2 * GIB - 1,
                     .help = "The largest message that is taken, over all its fragments. A larger "
-                            "one is "
-                            "closed with 1009 before memory is spent on it",
+                            "one is closed with 1009 before memory is spent on it",
                 },
         },
     [KEY_SEND_QUEUE] =
@@ -148,8 +145,7 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .minimum = 4 * KIB,
                     .maximum = GIB,
                     .help = "What may wait to be sent to one peer, above one message. A peer that "
-                            "reads "
-                            "too slowly for what others send it is closed with 1013",
+                            "reads too slowly for what others send it is closed with 1013",
                 },
         },
     [KEY_PING_INTERVAL] =
@@ -208,9 +204,8 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .fallback = "8s",
                     .minimum = 600,
                     .maximum = DAY,
-                    .help =
-                        "The whole time from the signal to the exit; what is left then is cut. The "
-                        "default is below the 10 s after which docker stop kills",
+                    .help = "The whole time from the signal to the exit; what is left then is cut. "
+                            "The default is below the 10 s after which docker stop kills",
                 },
         },
     [KEY_CLOSE_TIMEOUT] =
@@ -225,8 +220,7 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .minimum = 100,
                     .maximum = HOUR,
                     .help = "A peer that has not answered the Close frame within this time is cut. "
-                            "With "
-                            "delay it must fit into timeout",
+                            "delay, spread and close_timeout together must fit into timeout",
                 },
         },
     [KEY_DELAY] =
@@ -240,9 +234,39 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .fallback = "0",
                     .minimum = 0,
                     .maximum = DAY,
-                    .help = "For so long after the signal only /health/ready says that it is "
-                            "stopping and "
-                            "all else goes on, so that a load balancer can turn away first",
+                    .help =
+                        "For so long after the signal only /health/ready says that it is stopping "
+                        "and all else goes on, so that a load balancer can turn away first",
+                },
+        },
+    [KEY_SPREAD] =
+        {
+            .section = "shutdown",
+            .offset = AT(shutdown.spread),
+            .option =
+                {
+                    .name = "spread",
+                    .type = OPTION_DURATION,
+                    .fallback = "0",
+                    .minimum = 0,
+                    .maximum = DAY,
+                    .help = "The Close frames are paced evenly over this time, the oldest "
+                            "WebSocket first, so that not all peers come back at once",
+                },
+        },
+    [KEY_TOLERATE] =
+        {
+            .section = "shutdown",
+            .offset = AT(shutdown.tolerate),
+            .option =
+                {
+                    .name = "tolerate",
+                    .type = OPTION_TOLERANCE,
+                    .fallback = "0",
+                    .minimum = 0,
+                    .maximum = 1000000,
+                    .help = "So many WebSockets may have to be cut and the exit status is still 0: "
+                            "a number, or a percentage of those that were open",
                 },
         },
     [KEY_CLOSE_CODE] =
@@ -256,11 +280,9 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .fallback = "1001",
                     .minimum = 1000,
                     .maximum = 4999,
-                    .help =
-                        "The status code of the Close frame. 1000 tells many clients not to come "
-                        "back; 1012 (service restart) is a protocol error to clients that know "
-                        "only "
-                        "RFC 6455 itself, such as those built on wslay",
+                    .help = "The status code of the Close frame. 1000 tells many clients not to "
+                            "come back; 1012 (service restart) is a protocol error to clients that "
+                            "know only RFC 6455 itself, such as those built on wslay",
                 },
             .extra = {.check = check_close_code,
                       .allowed = "1000, 1001, 1008, 1011, 1012, 1013 or 3000 to 4999"},
@@ -279,6 +301,21 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .help = "The reason in the Close frame",
                 },
             .extra = {.check = check_close_reason, .allowed = "at most 123 bytes of UTF-8"},
+        },
+    [KEY_REPORT] =
+        {
+            .section = "shutdown",
+            .offset = AT(shutdown.report),
+            .option =
+                {
+                    .name = "report",
+                    .type = OPTION_TEXT,
+                    .fallback = "",
+                    .minimum = 0,
+                    .maximum = 4095,
+                    .help = "The file to which a report of the shutdown is written at the end, as "
+                            "JSON; empty: none is written",
+                },
         },
     [KEY_LEVEL] =
         {
@@ -306,6 +343,23 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .help = "text is for people, json is one object a line for machines",
                 },
         },
+};
+
+const struct config_key config_route_keys[] = {
+    {
+        .offset = ROUTE_AT(drain),
+        .option =
+            {
+                .name = "drain",
+                .type = OPTION_CHOICE,
+                .fallback = "close",
+                .choices = drain_names,
+                .help = "How WebSockets are ended when the server stops. close: with a Close "
+                        "frame; wait: no Close until the handler or the peer ends the session, or "
+                        "shutdown.timeout - shutdown.close_timeout has come",
+            },
+    },
+    {.section = NULL},
 };
 
 const struct option config_route_options[] = {

@@ -1,8 +1,10 @@
 /*
- * keys: every key of the program, in one table. Those of handlers are in their option groups.
+ * keys: every key of the program, in two tables: those of the sections with fixed names, and those
+ * that every route takes. The keys of handlers are in their option groups.
  *
- * The parser, `lastcall -T` and the documented sample file are drawn from it: a new key is a member
- * of struct config, a name in the list below, and a row.
+ * The parser, `lastcall -T`, `lastcall -h` and the documented sample file are drawn from them. A
+ * new key is a member of struct config, a name in the list below, and a row; a new key of every
+ * route is a member of struct config_route and a row.
  */
 #ifndef LASTCALL_CONFIG_KEYS_H
 #define LASTCALL_CONFIG_KEYS_H
@@ -27,16 +29,19 @@ enum key {
     KEY_TIMEOUT,
     KEY_CLOSE_TIMEOUT,
     KEY_DELAY,
+    KEY_SPREAD,
+    KEY_TOLERATE,
     KEY_CLOSE_CODE,
     KEY_CLOSE_REASON,
+    KEY_REPORT,
     KEY_LEVEL,
     KEY_FORMAT,
     KEY_COUNT
 };
 
 struct config_key {
-    const char *section;
-    size_t offset; /* of the member of struct config */
+    const char *section; /* NULL: every route */
+    size_t offset;       /* of the member of struct config or struct config_route: see member.h */
     struct option option;
     struct value_extra extra;
 };
@@ -52,7 +57,13 @@ struct config_section {
 /* The sections with fixed names, in the order of config_keys; ended by a NULL name. */
 extern const struct config_section config_sections[];
 
-/* The keys of every [route ...] beside those of its handler; ended by a NULL name. */
+/*
+ * The keys that every [route ...] takes, whatever its handler; ended by a NULL name. Each has a
+ * default, and none has the name of a handler's key.
+ */
+extern const struct config_key config_route_keys[];
+
+/* Those that make a section a route; ended by a NULL name. */
 extern const struct option config_route_options[];
 
 #endif

@@ -8,6 +8,7 @@
 #ifndef LASTCALL_CONFIG_OPTION_H
 #define LASTCALL_CONFIG_OPTION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,9 +19,13 @@ enum option_type {
     OPTION_CHOICE,    /* one of `choices`; stored as its index */
     OPTION_TEXT,      /* any text of `minimum` to `maximum` bytes */
     OPTION_ADDRESSES, /* "127.0.0.1:8080, *:80"; stored as text, parsed by config */
+    OPTION_TOLERANCE, /* "5", or "1%" (0% to 100%) of something; whole numbers */
 };
 
-/* One row. `minimum` and `maximum` are in the stored unit (for text: its length in bytes). */
+/*
+ * One row. `minimum` and `maximum` are in the stored unit (for text: its length in bytes; for a
+ * tolerance: of the number that is no percentage).
+ */
 struct option {
     const char *name;
     enum option_type type;
@@ -39,6 +44,7 @@ struct option {
 struct option_value {
     int64_t number;
     const char *text;
+    bool percent; /* OPTION_TOLERANCE: the number is a percentage */
 };
 
 /* The options of one handler; `options` ends with a row whose name is NULL. */

@@ -6,6 +6,7 @@
 
 #include "config/entry.h"
 #include "config/keys.h"
+#include "config/member.h"
 #include "config/memory.h"
 #include "config/names.h"
 #include "config/options.h"
@@ -185,6 +186,39 @@ static const struct option_group *read_handler(struct builder *builder, struct c
     return result == 0 ? &builder->groups[route->group] : NULL;
 }
 
+/* Whether every route takes the key. */
+static bool is_common(const char *name)
+{
+    for (const struct config_key *key = config_route_keys; key->option.name; key++)
+        if (strcmp(key->option.name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool has_option(const struct option_group *group, const char *name)
+{
+    for (size_t i = 0; i < options_count(group->options); i++)
+        if (strcmp(group->options[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether a route may have the key; `group` is NULL when its handler is not known. */
+static bool has_key(const struct option_group *group, const char *name)
+{
+    return (group && has_option(group, name)) || is_common(name) || strcmp(name, "handler") == 0 ||
+           strcmp(name, "path") == 0;
+}
+
+/* Whether the key is right, for all that is known, when the route's handler is not. */
+static bool is_of_some_handler(const struct builder *builder, const char *name)
+{
+    for (size_t i = 0; i < groups_count(builder->groups); i++)
+        if (has_option(&builder->groups[i], name))
+            return true;
+    return false;
+}
+
 /* Reports a key that the route cannot have; `group` is NULL when its handler is not known. */
 static void refuse_key(struct builder *builder, const struct entry *entry,
                        const struct option_group *group)
@@ -199,21 +233,16 @@ static void refuse_key(struct builder *builder, const struct entry *entry,
         names_offer(&names, "path");
     for (size_t i = 0; group && i < options_count(group->options); i++)
         names_offer(&names, group->options[i].name);
+    for (const struct config_key *key = config_route_keys; key->option.name; key++)
+        names_offer(&names, key->option.name);
     /* Without a handler nobody knows its keys: only what looks like one of ours is reported. */
-    if (!group && !names.nearest)
+    if (!group && (!names.nearest || is_of_some_handler(builder, entry->name)))
         return;
-    builder->misspelt = builder->misspelt || !group;
+    if (!group && strcmp(names.nearest, "handler") == 0)
+        builder->misspelt = true;
     problems_add(builder->problems, entry->origin, "%s: no such key for %s%s; %s", shown,
                  group ? "the handler " : "a route", group ? group->name : "",
                  names_hint(&names, hint, sizeof(hint)));
-}
-
-static bool has_option(const struct option_group *group, const char *name)
-{
-    for (size_t i = 0; group && i < options_count(group->options); i++)
-        if (strcmp(group->options[i].name, name) == 0)
-            return true;
-    return strcmp(name, "handler") == 0 || strcmp(name, "path") == 0;
 }
 
 static void check_keys(struct builder *builder, const struct option_group *group)
@@ -224,7 +253,7 @@ static void check_keys(struct builder *builder, const struct option_group *group
         const struct entry *entry = &document->entries[i];
         if (entry->section != builder->section)
             continue;
-        if (!has_option(group, entry->name)) {
+        if (!has_key(group, entry->name)) {
             refuse_key(builder, entry, group);
             continue;
         }
@@ -232,6 +261,22 @@ static void check_keys(struct builder *builder, const struct option_group *group
         if (first != entry)
             entry_doubled(document, entry, first, builder->problems);
     }
+}
+
+/* Reads the keys that every route takes. */
+static void read_common(struct builder *builder, struct config_route *route)
+{
+    struct buffer text = {0};
+    struct option_value value;
+
+    for (const struct config_key *key = config_route_keys; key->option.name; key++) {
+        const struct entry *entry =
+            document_find(builder->document, builder->section, key->option.name);
+        if (entry_read(entry, &key->option, &key->extra, &text, &value, builder->problems) == 0 &&
+            member_set(route, key, &value) < 0)
+            problems_no_memory(builder->problems);
+    }
+    buffer_free(&text);
 }
 
 /* Makes the present section a route. What is wrong with it does not matter: it is reported. */
@@ -249,6 +294,7 @@ static void build_route(struct builder *builder, struct config_route *route)
     build_path(builder, route);
     const struct option_group *group = read_handler(builder, route);
     check_keys(builder, group);
+    read_common(builder, route);
     if (group)
         options_read(group, document, builder->section, builder->name, &route->values,
                      builder->problems);
@@ -321,6 +367,8 @@ void routes_build(struct config *config, const struct document *document,
 void routes_free(struct config *config)
 {
     for (size_t i = 0; i < config->route_count; i++) {
+        for (const struct config_key *key = config_route_keys; key->option.name; key++)
+            member_free(&config->routes[i], key);
         free(config->routes[i].path);
         free(config->routes[i].values);
         free(config->routes[i].section);

@@ -30,7 +30,8 @@ static const char about_routes[] =
     "; Routes: what answers on a path. [route /path] is that path alone, [route /path/*] the\n"
     "; path and everything below it, [route /*] everything; the longest that fits answers. A\n"
     "; path over 43 bytes goes into a key: [route NAME], and below it path = /a/long/path.\n"
-    "; Each needs a handler, whose own keys follow in the same section.\n";
+    "; Each needs a handler, whose own keys follow in the same section. The keys that every\n"
+    "; route takes are shown once, at the first route.\n";
 
 /* Where a handler's route stands in the sample, and a value for its key without a default. */
 struct example {
@@ -119,6 +120,19 @@ static void sample_keys(FILE *out)
     }
 }
 
+/* What every route takes, as comments: written out they would be that one route's alone. */
+static void sample_common(FILE *out)
+{
+    fputs("\n; Every route takes these keys too, whatever its handler.\n", out);
+    for (const struct config_key *key = config_route_keys; key->option.name; key++) {
+        fputc('\n', out);
+        print_sentence("; ", key->option.help, out);
+        print_rule("; ", &key->option, &key->extra, out);
+        fputc(';', out);
+        text_print(out, key->option.name, key->option.fallback);
+    }
+}
+
 /* A route for one handler, as a comment when it has a key that only a person can fill in. */
 static void sample_route(const struct option_group *group, FILE *out)
 {
@@ -147,22 +161,31 @@ void config_sample(const struct option_group *groups, FILE *out)
     fputs(introduction, out);
     sample_keys(out);
     fputs(about_routes, out);
-    for (size_t i = 0; i < groups_count(groups); i++)
+    for (size_t i = 0; i < groups_count(groups); i++) {
         sample_route(&groups[i], out);
+        if (i == 0)
+            sample_common(out);
+    }
+}
+
+static void describe_option(const struct option *option, const struct value_extra *extra, FILE *out)
+{
+    fprintf(out, "  %s\n", option->name);
+    print_sentence("    ", option->help, out);
+    print_rule("    ", option, extra, out);
 }
 
 void config_describe_groups(const struct option_group *groups, FILE *out)
 {
+    fputs("Every route\n    These keys go into any [route ...], whatever its handler.\n", out);
+    for (const struct config_key *key = config_route_keys; key->option.name; key++)
+        describe_option(&key->option, &key->extra, out);
     for (size_t i = 0; i < groups_count(groups); i++) {
         const struct option_group *group = &groups[i];
-        fprintf(out, "%s%s\n", i ? "\n" : "", group->name);
+        fprintf(out, "\n%s\n", group->name);
         print_sentence("    ", group->help, out);
-        for (size_t j = 0; j < options_count(group->options); j++) {
-            const struct option *option = &group->options[j];
-            fprintf(out, "  %s\n", option->name);
-            print_sentence("    ", option->help, out);
-            print_rule("    ", option, NULL, out);
-        }
+        for (size_t j = 0; j < options_count(group->options); j++)
+            describe_option(&group->options[j], NULL, out);
         if (options_count(group->options) == 0)
             fputs("    It has no keys of its own.\n", out);
     }

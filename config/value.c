@@ -11,6 +11,8 @@
 #include "config/problems.h"
 #include "config/text.h"
 
+#define PERCENT_MAX 100
+
 struct unit {
     const char *name;
     int64_t times;
@@ -105,6 +107,14 @@ static int parse_choice(const struct option *option, const char *text, struct op
     return -1;
 }
 
+static int check_range(int64_t number, int64_t minimum, int64_t maximum, char *why, size_t size)
+{
+    if (number >= minimum && number <= maximum)
+        return 0;
+    snprintf(why, size, "too %s", number < minimum ? "small" : "large");
+    return -1;
+}
+
 static int parse_number(const struct option *option, const struct value_extra *extra,
                         const char *text, struct option_value *value, char *why, size_t size)
 {
@@ -120,10 +130,28 @@ static int parse_number(const struct option *option, const struct value_extra *e
     value->number = number;
     if (number == 0 && extra && extra->zero)
         return 0;
-    if (number >= option->minimum && number <= option->maximum)
-        return 0;
-    snprintf(why, size, "too %s", number < option->minimum ? "small" : "large");
-    return -1;
+    return check_range(number, option->minimum, option->maximum, why, size);
+}
+
+static int parse_tolerance(const struct option *option, const char *text,
+                           struct option_value *value, char *why, size_t size)
+{
+    const char *end = text;
+
+    value->number = parse_digits(&end);
+    value->percent = strcmp(end, "%") == 0;
+    if (*end == '.' || *end == ',') {
+        snprintf(why, size, "decimals are not read: write a whole number, as in 5 or 1%%");
+        return -1;
+    }
+    if (value->number < 0 || (*end && !value->percent)) {
+        snprintf(why, size,
+                 "neither a number nor a percentage: write a whole number, or one and %% right "
+                 "behind it, as in 1%%");
+        return -1;
+    }
+    return value->percent ? check_range(value->number, 0, PERCENT_MAX, why, size)
+                          : check_range(value->number, option->minimum, option->maximum, why, size);
 }
 
 static int parse_text(const struct option *option, const char *text, struct option_value *value,
@@ -154,6 +182,8 @@ static int parse(const struct option *option, const struct value_extra *extra, c
     }
     if (option->type == OPTION_CHOICE)
         return parse_choice(option, text, value, why, size);
+    if (option->type == OPTION_TOLERANCE)
+        return parse_tolerance(option, text, value, why, size);
     if (option->type != OPTION_ADDRESSES)
         return parse_number(option, extra, text, value, why, size);
     value->text = text;
@@ -180,7 +210,7 @@ static const char *write_units(const struct unit *units, int64_t number, char te
     return text;
 }
 
-const char *value_write(const struct option *option, int64_t number, char text[VALUE_SIZE])
+static const char *write_number(const struct option *option, int64_t number, char text[VALUE_SIZE])
 {
     if (option->automatic && number == OPTION_AUTO) {
         snprintf(text, VALUE_SIZE, "auto");
@@ -191,6 +221,15 @@ const char *value_write(const struct option *option, int64_t number, char text[V
     if (option->type == OPTION_SIZE)
         return write_units(size_units, number, text);
     snprintf(text, VALUE_SIZE, "%" PRId64, number);
+    return text;
+}
+
+const char *value_write(const struct option *option, const struct option_value *value,
+                        char text[VALUE_SIZE])
+{
+    if (!value->percent)
+        return write_number(option, value->number, text);
+    snprintf(text, VALUE_SIZE, "%" PRId64 "%%", value->number);
     return text;
 }
 
@@ -223,10 +262,13 @@ const char *value_allowed(const struct option *option, const struct value_extra 
     } else if (option->type == OPTION_ADDRESSES) {
         snprintf(text, size, "%s", addresses_allowed);
     } else {
-        value_write(option, option->minimum, low);
-        value_write(option, option->maximum, high);
+        const char *other = option->automatic                  ? ", or auto"
+                            : option->type == OPTION_TOLERANCE ? ", or 0% to 100%"
+                                                               : "";
+        write_number(option, option->minimum, low);
+        write_number(option, option->maximum, high);
         snprintf(text, size, "%s%s%s%s to %s%s", zero ? "0 (" : "", zero ? zero : "",
-                 zero ? ") or " : "", low, high, option->automatic ? ", or auto" : "");
+                 zero ? ") or " : "", low, high, other);
     }
     return text;
 }
@@ -236,6 +278,7 @@ const char *value_type(const struct option *option)
     static const char *const types[] = {
         [OPTION_DURATION] = "duration", [OPTION_SIZE] = "size", [OPTION_COUNT] = "number",
         [OPTION_CHOICE] = "choice",     [OPTION_TEXT] = "text", [OPTION_ADDRESSES] = "addresses",
+        [OPTION_TOLERANCE] = "number",
     };
 
     return types[option->type];

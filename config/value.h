@@ -27,10 +27,11 @@ int value_parse(const struct option *option, const struct value_extra *extra, co
                 struct option_value *value, char *why, size_t size);
 
 /*
- * Writes a value that is no text as one would: the largest unit without a fraction ("90s", "1M").
- * Returns `text`.
+ * Writes a value that is no text as one would: the largest unit without a fraction ("90s", "1M",
+ * "1%"). Returns `text`.
  */
-const char *value_write(const struct option *option, int64_t number, char text[VALUE_SIZE]);
+const char *value_write(const struct option *option, const struct option_value *value,
+                        char text[VALUE_SIZE]);
 
 /* Writes what is allowed: "0 (off) or 1s to 24h", "text or json". Returns `text`. */
 const char *value_allowed(const struct option *option, const struct value_extra *extra, char *text,

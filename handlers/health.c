@@ -13,6 +13,9 @@ static const struct {
     [READINESS_STARTING] = {503,
                             "{\"status\":\"starting\",\"reason\":\"routes are not up yet\"}\n"},
     [READINESS_READY] = {200, "{\"status\":\"ready\"}\n"},
+    [READINESS_PAUSED] = {503,
+                          "{\"status\":\"paused\",\"reason\":\"taken out of service by SIGUSR2; "
+                          "another SIGUSR2 puts it back\"}\n"},
     [READINESS_STOPPING] = {503,
                             "{\"status\":\"draining\",\"reason\":\"a signal to stop has come; "
                             "open connections are finished\"}\n"},

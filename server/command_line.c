@@ -110,7 +110,7 @@ int command_line_parse(struct command_line *line, int count, char **words, FILE 
     int letter;
     *line = (struct command_line){.command = COMMAND_RUN};
     describe(letters, names);
-    optind = 1;
+    optind = 0; /* glibc: forget all of an earlier call */
     while ((letter = getopt_long(count, words, letters, names, NULL)) != -1)
         if (take(line, letter, optarg, errors) != 0)
             return -1;

@@ -26,7 +26,8 @@ struct command_line {
     size_t setting_count;
 };
 
-/* Returns 0, or -1 when the call was wrong; what was wrong has then been written to `errors`. */
+/* Returns 0, or -1 when the call was wrong; what was wrong has then been
+   written to `errors`, or by getopt to standard error. */
 int command_line_parse(struct command_line *line, int count, char **words, FILE *errors);
 
 /* Prints the help, drawn from the table that the parser reads. */

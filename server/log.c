@@ -24,6 +24,7 @@ static struct {
     enum log_format format;
     bool colour;
     bool time;
+    bool terminal;
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -32,6 +33,8 @@ static struct {
     size_t first;
     size_t count;
     uint64_t dropped;
+    char live[LOG_LINE_MAX]; /* empty: there is none */
+    bool live_changed;
     bool stopping;
     bool stopped;
 } logger = {
@@ -217,31 +220,61 @@ static size_t render_dropped(char *line, uint64_t dropped)
     return render(line, LOG_WARNING, "log lines lost: nobody read them fast enough", &field, 1);
 }
 
+/* What the writing thread takes out of the queue at a time. */
+struct batch {
+    struct line line;
+    uint64_t dropped;
+    char live[LOG_LINE_MAX];
+    bool live_changed;
+};
+
+/* Waits for something to write. Returns false when there will be nothing more. */
+static bool take(struct batch *batch)
+{
+    pthread_mutex_lock(&logger.lock);
+    while (logger.count == 0 && !logger.live_changed && !logger.stopping)
+        pthread_cond_wait(&logger.changed, &logger.lock);
+    batch->line.length = 0;
+    if (logger.count > 0) {
+        const struct line *first = &logger.queue[logger.first];
+        batch->line.length = first->length;
+        memcpy(batch->line.text, first->text, first->length);
+        logger.first = (logger.first + 1) % QUEUE_LINES;
+        logger.count--;
+    }
+    batch->dropped = logger.dropped;
+    batch->live_changed = logger.live_changed;
+    if (logger.live_changed)
+        memcpy(batch->live, logger.live, sizeof batch->live);
+    logger.dropped = 0;
+    logger.live_changed = false;
+    bool more = batch->line.length > 0 || batch->live_changed;
+    pthread_mutex_unlock(&logger.lock);
+    return more;
+}
+
+static void write_batch(struct batch *batch)
+{
+    static const char clear_line[] = "\r\033[K";
+    static bool live_shown; /* the writing thread's own */
+    if (live_shown)
+        write_all(clear_line, sizeof clear_line - 1);
+    write_all(batch->line.text, batch->line.length);
+    if (batch->dropped > 0) {
+        batch->line.length = render_dropped(batch->line.text, batch->dropped);
+        write_all(batch->line.text, batch->line.length);
+    }
+    live_shown = batch->live[0] != '\0';
+    write_all(batch->live, strlen(batch->live));
+}
+
 static void *write_lines(void *argument)
 {
     (void)argument;
-    struct line line;
+    struct batch batch = {.dropped = 0};
+    while (take(&batch))
+        write_batch(&batch);
     pthread_mutex_lock(&logger.lock);
-    for (;;) {
-        while (logger.count == 0 && !logger.stopping)
-            pthread_cond_wait(&logger.changed, &logger.lock);
-        if (logger.count == 0)
-            break;
-        const struct line *first = &logger.queue[logger.first];
-        line.length = first->length;
-        memcpy(line.text, first->text, first->length);
-        logger.first = (logger.first + 1) % QUEUE_LINES;
-        logger.count--;
-        uint64_t dropped = logger.dropped;
-        logger.dropped = 0;
-        pthread_mutex_unlock(&logger.lock);
-        write_all(line.text, line.length);
-        if (dropped > 0) {
-            line.length = render_dropped(line.text, dropped);
-            write_all(line.text, line.length);
-        }
-        pthread_mutex_lock(&logger.lock);
-    }
     logger.stopped = true;
     pthread_cond_broadcast(&logger.changed);
     pthread_mutex_unlock(&logger.lock);
@@ -265,6 +298,7 @@ int log_start(enum log_level level, enum log_format format)
 {
     logger.level = level;
     logger.format = format;
+    logger.terminal = format == LOG_FORMAT_TEXT && isatty(STDERR_FILENO);
     logger.colour = format == LOG_FORMAT_TEXT && isatty(STDERR_FILENO) && !getenv("NO_COLOR");
     logger.time = !journal_listens();
 
@@ -310,14 +344,23 @@ bool log_wanted(enum log_level level)
     return level <= logger.level;
 }
 
-void log_fields(enum log_level level, const char *message, const struct log_field *fields,
-                size_t count)
+bool log_terminal(void)
 {
-    if (!log_wanted(level))
-        return;
-    char text[LOG_LINE_MAX];
-    size_t length = render(text, level, message, fields, count);
+    return logger.terminal;
+}
 
+void log_live(const char *text)
+{
+    pthread_mutex_lock(&logger.lock);
+    snprintf(logger.live, sizeof logger.live, "%s", text == NULL ? "" : text);
+    logger.live_changed = true;
+    pthread_cond_signal(&logger.changed);
+    pthread_mutex_unlock(&logger.lock);
+}
+
+/* Queues one piece of text, or counts it as lost. */
+static void enqueue(const char *text, size_t length)
+{
     pthread_mutex_lock(&logger.lock);
     if (logger.queue == NULL) {
         pthread_mutex_unlock(&logger.lock);
@@ -334,4 +377,23 @@ void log_fields(enum log_level level, const char *message, const struct log_fiel
             pthread_cond_signal(&logger.changed);
     }
     pthread_mutex_unlock(&logger.lock);
+}
+
+void log_text(const char *text, size_t length)
+{
+    while (length > 0) {
+        size_t part = length < LOG_LINE_MAX ? length : LOG_LINE_MAX;
+        enqueue(text, part);
+        text += part;
+        length -= part;
+    }
+}
+
+void log_fields(enum log_level level, const char *message, const struct log_field *fields,
+                size_t count)
+{
+    if (!log_wanted(level))
+        return;
+    char text[LOG_LINE_MAX];
+    enqueue(text, render(text, level, message, fields, count));
 }

@@ -35,7 +35,7 @@ struct log_field {
 
 #define LOG_LINE_MAX 1024 /* bytes; what is longer is cut */
 
-/* Starts the writing thread. Returns 0, or -1 when the system refuses one (errno). */
+/* Starts the writing thread, once. Returns 0, or -1 when the system refuses one (errno). */
 int log_start(enum log_level level, enum log_format format);
 
 /* Writes what is queued, for at most `milliseconds`, and ends the thread. */
@@ -43,6 +43,18 @@ void log_stop(int milliseconds);
 
 /* Whether a line of this level would be written; for callers whose fields cost something. */
 bool log_wanted(enum log_level level);
+
+/*
+ * Shows one line, without a newline, below the log of a terminal, in place of the one before; NULL
+ * takes it away. Lines of the log go above it. The caller knows that it is a terminal.
+ */
+void log_live(const char *text);
+
+/* Writes text as it is, of any length, between the lines of the log. */
+void log_text(const char *text, size_t length);
+
+/* Whether the log is text for people on a terminal. After log_start. */
+bool log_terminal(void);
 
 void log_fields(enum log_level level, const char *message, const struct log_field *fields,
                 size_t count);
@@ -67,7 +79,7 @@ struct log_limit {
    to the lines left out since the last one. Pure; the caller locks. */
 bool log_limit_pass(struct log_limit *limit, int64_t now, int64_t *left_out);
 
-/* Formats one line with its newline. Returns its length, less than `size`. `time` is NULL to leave
+/* Formats one line with its newline. Returns its length, at most `size`. `time` is NULL to leave
    it out. Pure, for log.c and its tests. */
 size_t log_format_line(char *line, size_t size, enum log_format format, bool colour,
                        const char *time, enum log_level level, const char *message,

@@ -10,23 +10,35 @@
 
 #include "server/clock.h"
 #include "server/descriptor.h"
+#include "server/pace.h"
 #include "server/tracker.h"
 
 /* What other threads have asked of a loop. */
-enum { ASKED_DRAIN = 1, ASKED_CUT = 2, ASKED_STOP = 4 };
+enum { ASKED_DRAIN = 1, ASKED_CUT = 2, ASKED_STOP = 4, ASKED_BEAT = 8 };
+
+enum { PACE_INTERVAL = 10 }; /* milliseconds */
 
 struct loop {
     struct session_home home;
     uv_async_t wake;
+    uv_timer_t pace;
+    uv_timer_t wait;
     pthread_t thread;
+    size_t to_drain; /* sessions that were here when the drain began */
+    size_t drained;  /* those that were told */
+    int64_t drain_began;
+    atomic_uint beats;    /* answers to loops_beat */
     pthread_mutex_t lock; /* guards what is below */
     pthread_cond_t changed;
     struct session *arriving;
     unsigned asked;
+    struct drain_plan plan;
     bool ended;
 };
 
 struct loops {
+    struct drain_plan plan;
+    unsigned beats; /* times that loops_beat was called */
     size_t count;
     struct loop *loop[];
 };
@@ -36,7 +48,7 @@ static struct session *reversed(struct session *list)
 {
     struct session *result = NULL;
     while (list != NULL) {
-        struct session *next = session_next(list);
+        struct session *next = session_older(list);
         session_link(list, result);
         result = list;
         list = next;
@@ -47,18 +59,51 @@ static struct session *reversed(struct session *list)
 static void open_sessions(struct loop *loop, struct session *arriving)
 {
     for (struct session *session = reversed(arriving), *next; session != NULL; session = next) {
-        next = session_next(session);
+        next = session_older(session);
         session_open(session, &loop->home);
     }
 }
 
-static void drain_sessions(struct loop *loop)
+/* Every session that is due by now, the oldest first. */
+static void on_pace(uv_timer_t *timer)
 {
-    loop->home.draining = true;
-    for (struct session *session = loop->home.first, *next; session != NULL; session = next) {
-        next = session_next(session);
-        session_drain(session);
+    struct loop *loop = timer->data;
+    struct session_home *home = &loop->home;
+    int64_t elapsed = (int64_t)uv_now(&home->uv) - loop->drain_began;
+    size_t due = pace_due(loop->to_drain, elapsed, home->plan.spread);
+    while (loop->drained < due && home->next_to_drain != NULL) {
+        struct session *session = home->next_to_drain;
+        home->next_to_drain = session_newer(session);
+        loop->drained++;
+        session_drain(session, false);
     }
+    if (home->next_to_drain == NULL)
+        uv_timer_stop(timer);
+}
+
+/* The time of the routes that wait is up. */
+static void on_waited(uv_timer_t *timer)
+{
+    struct loop *loop = timer->data;
+    for (struct session *session = loop->home.first, *older; session != NULL; session = older) {
+        older = session_older(session);
+        session_drain(session, true);
+    }
+}
+
+static void drain_sessions(struct loop *loop, const struct drain_plan *plan)
+{
+    struct session_home *home = &loop->home;
+    uv_update_time(&home->uv);
+    home->draining = true;
+    home->plan = *plan;
+    home->next_to_drain = home->last;
+    loop->to_drain = atomic_load_explicit(&home->sessions, memory_order_relaxed);
+    loop->drain_began = (int64_t)uv_now(&home->uv);
+    uv_timer_start(&loop->pace, on_pace, 0, PACE_INTERVAL);
+    on_pace(&loop->pace);
+    int64_t left = plan->wait_until - loop->drain_began;
+    uv_timer_start(&loop->wait, on_waited, left > 0 ? (uint64_t)left : 0, 0);
 }
 
 static void cut_sessions(struct loop *loop)
@@ -73,17 +118,23 @@ static void on_wake(uv_async_t *wake)
     pthread_mutex_lock(&loop->lock);
     struct session *arriving = loop->arriving;
     unsigned asked = loop->asked;
+    struct drain_plan plan = loop->plan;
     loop->arriving = NULL;
     loop->asked = 0;
     pthread_mutex_unlock(&loop->lock);
 
     open_sessions(loop, arriving);
     if ((asked & ASKED_DRAIN) != 0)
-        drain_sessions(loop);
+        drain_sessions(loop, &plan);
     if ((asked & (ASKED_CUT | ASKED_STOP)) != 0)
         cut_sessions(loop);
-    if ((asked & ASKED_STOP) != 0)
+    if ((asked & ASKED_BEAT) != 0)
+        atomic_fetch_add(&loop->beats, 1);
+    if ((asked & ASKED_STOP) != 0) {
         uv_close((uv_handle_t *)wake, NULL);
+        uv_close((uv_handle_t *)&loop->pace, NULL);
+        uv_close((uv_handle_t *)&loop->wait, NULL);
+    }
 }
 
 static void *run(void *argument)
@@ -112,8 +163,13 @@ static void post(struct loop *loop, struct session *session, unsigned asked)
 static void begin_drain(void *argument)
 {
     struct loops *loops = argument;
-    for (size_t i = 0; i < loops->count; i++)
-        post(loops->loop[i], NULL, ASKED_DRAIN);
+    for (size_t i = 0; i < loops->count; i++) {
+        struct loop *loop = loops->loop[i];
+        pthread_mutex_lock(&loop->lock);
+        loop->plan = loops->plan;
+        pthread_mutex_unlock(&loop->lock);
+        post(loop, NULL, ASKED_DRAIN);
+    }
 }
 
 static void free_loop(struct loop *loop)
@@ -144,13 +200,17 @@ static struct loop *start_loop(size_t place, struct tracker *tracker,
         errno = -error;
         return NULL;
     }
-    loop->wake.data = loop;
+    loop->wake.data = loop->pace.data = loop->wait.data = loop;
+    uv_timer_init(&loop->home.uv, &loop->pace); /* these two cannot fail */
+    uv_timer_init(&loop->home.uv, &loop->wait);
     error = uv_async_init(&loop->home.uv, &loop->wake, on_wake);
     if (error == 0) {
         error = -pthread_create(&loop->thread, NULL, run, loop);
         if (error == 0)
             return loop;
         uv_close((uv_handle_t *)&loop->wake, NULL);
+        uv_close((uv_handle_t *)&loop->pace, NULL);
+        uv_close((uv_handle_t *)&loop->wait, NULL);
         uv_run(&loop->home.uv, UV_RUN_DEFAULT);
     }
     free_loop(loop);
@@ -224,6 +284,22 @@ void loops_add(struct loops *loops, struct session *session)
     }
     atomic_fetch_add_explicit(&best->home.sessions, 1, memory_order_relaxed);
     post(best, session, 0);
+}
+
+void loops_plan_drain(struct loops *loops, const struct drain_plan *plan)
+{
+    loops->plan = *plan;
+}
+
+bool loops_beat(struct loops *loops)
+{
+    for (size_t i = 0; i < loops->count; i++)
+        if (atomic_load(&loops->loop[i]->beats) != loops->beats)
+            return false;
+    loops->beats++;
+    for (size_t i = 0; i < loops->count; i++)
+        post(loops->loop[i], NULL, ASKED_BEAT);
+    return true;
 }
 
 void loops_cut(struct loops *loops)

@@ -24,6 +24,15 @@ struct loops *loops_start(size_t count, struct tracker *tracker,
 /* Hands a session over; it belongs to its loop from here on. Any thread; does not wait. */
 void loops_add(struct loops *loops, struct session *session);
 
+/* How they drain when the tracker says so; before that, zeroed: all at once. Main thread. */
+void loops_plan_drain(struct loops *loops, const struct drain_plan *plan);
+
+/*
+ * Asks every loop for a sign of life. Returns whether all have answered the last call: each loop
+ * has turned since. Main thread; does not wait.
+ */
+bool loops_beat(struct loops *loops);
+
 /* Makes every loop cut all of its sessions. Any thread; does not wait. */
 void loops_cut(struct loops *loops);
 

@@ -1,28 +1,19 @@
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "config/config.h"
 #include "handlers/handler.h"
-#include "server/clock.h"
 #include "server/command_line.h"
-#include "server/descriptor.h"
-#include "server/log.h"
 #include "server/probe.h"
 #include "server/program.h"
-#include "server/readiness.h"
-#include "server/report.h"
-#include "server/shutdown.h"
-#include "server/workers.h"
+#include "server/run.h"
 
 extern const char embedded_default_ini[]; /* config/default.ini */
 
-enum { PROBE_PATIENCE = 3000, LOG_PATIENCE = 100 }; /* milliseconds */
+enum { PROBE_PATIENCE = 3000 }; /* milliseconds */
 
 /* A descriptor below 3 that was closed would be given to a socket, and the log written there. */
 static void open_standard_descriptors(void)
@@ -35,15 +26,20 @@ static void open_standard_descriptors(void)
         close(descriptor);
 }
 
-/* SIGTERM and SIGINT wait in a descriptor; every thread started later inherits the mask. */
+/* They wait in a descriptor; every thread started later inherits the mask. */
 static sigset_t block_signals(void)
 {
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGUSR1);
+    sigaddset(&signals, SIGUSR2);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    if (getpid() == 1)
+        signal(SIGCHLD, SIG_IGN); /* orphans become ours: the kernel is to reap them */
     return signals;
 }
 
@@ -80,67 +76,6 @@ static int health(const struct config *config)
             "lastcall: no route has handler = health, so there is nothing to ask; add\n"
             "[route /health/*]\nhandler = health\n");
     return 1;
-}
-
-static void wait_for_signal(int signals)
-{
-    struct signalfd_siginfo info;
-    struct pollfd event = {.fd = signals, .events = POLLIN};
-    while (read(signals, &info, sizeof info) != sizeof info)
-        if (poll(&event, 1, WORKERS_LOOK_INTERVAL) == 0)
-            workers_look();
-    readiness_set(READINESS_STOPPING);
-    log_event(LOG_INFO, "signal", LOG_TEXT("name", info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM"),
-              LOG_NUMBER("sender", info.ssi_pid));
-}
-
-static int drain(struct program *program, int signals)
-{
-    const struct config *config = program->config;
-    const struct shutdown_options options = {
-        .times = {.timeout = config->shutdown.timeout, .delay = config->shutdown.delay},
-        .tracker = program->tracker,
-        .signals = signals,
-        .argument = program,
-        .refuse = program_refuse,
-        .stop = program_stop_server,
-        .cut = program_cut,
-    };
-    struct shutdown_result result;
-    shutdown_run(&options, &result);
-    report_log(program->tracker, &result);
-    log_stop(LOG_PATIENCE);
-    if (result.stop != STOP_RETURNED || program_free(program) != 0)
-        _exit(result.status); /* threads that cannot be joined still use what would be freed */
-    return result.status;
-}
-
-static int run(const struct config *config, const sigset_t *blocked)
-{
-    struct program program;
-    char error[512];
-    if (log_start((enum log_level)config->log.level, (enum log_format)config->log.format) != 0) {
-        fprintf(stderr, "lastcall: no thread for the log can be had\n");
-        return EXIT_SYSTEM;
-    }
-    int status = program_prepare(&program, config, error, sizeof error);
-    if (status == 0)
-        status = program_start(&program, error, sizeof error);
-    int signals =
-        status == 0 ? descriptor_keep(signalfd(-1, blocked, SFD_CLOEXEC | SFD_NONBLOCK)) : -1;
-    if (status != 0 || signals < 0) {
-        log_event(LOG_ERROR, status != 0 ? error : "no descriptor for signals",
-                  LOG_NUMBER("status", status != 0 ? status : EXIT_SYSTEM));
-        log_stop(LOG_PATIENCE);
-        if (status == 0)
-            _exit(EXIT_SYSTEM);
-        program_free(&program);
-        return status;
-    }
-    wait_for_signal(signals);
-    status = drain(&program, signals);
-    close(signals);
-    return status;
 }
 
 static int print(const struct command_line *line)

@@ -9,6 +9,7 @@
 
 #include "handlers/handler.h"
 #include "server/address.h"
+#include "server/announce.h"
 #include "server/clock.h"
 #include "server/descriptor.h"
 #include "server/log.h"
@@ -38,6 +39,7 @@ static int prepare_route(struct program *program, const struct config_route *fro
     struct route *route = &program->routes[program->route_count++];
     route->path = from->path;
     route->prefix = from->prefix;
+    route->drain_waits = from->drain == CONFIG_DRAIN_WAIT;
     route->name = route_name(from);
     route->handler = handlers[from->group];
     if (route->name == NULL) {
@@ -244,6 +246,8 @@ static void say_ready(const struct program *program)
 int program_start(struct program *program, char *error, size_t error_size)
 {
     int status = set_limits(program, error, error_size);
+    if (status == 0)
+        announce_open();
     if (status == 0)
         status = start_tracker(program, error, error_size);
     if (status == 0)

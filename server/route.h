@@ -17,6 +17,7 @@ struct route {
     const char *name; /* as one would write it in the configuration: "/chat/" and a star */
     const char *path; /* "/chat" */
     bool prefix;
+    bool drain_waits; /* at shutdown the handler or the peer ends a session, until time is up */
     const struct handler *handler;
     void *state; /* the handler's own */
     struct tracker_route *counts;

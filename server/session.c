@@ -75,7 +75,7 @@ static int64_t session_next_time(const struct session *session)
     if (session->state != SESSION_OPEN)
         return session->end_at;
     int64_t next = 0;
-    if (session->pinged_at != 0)
+    if (session->pinged_at != 0 && session->heard_at <= session->pinged_at)
         next = session->pinged_at + limits->ping_timeout;
     else if (limits->ping_interval != 0)
         next = session->heard_at + limits->ping_interval;
@@ -213,12 +213,10 @@ void session_end(struct session *session, enum tracker_outcome outcome)
     output_discard(session);
     input_forget(session);
 
-    if (session->previous == NULL)
-        home->first = session->next;
-    else
-        session->previous->next = session->next;
-    if (session->next != NULL)
-        session->next->previous = session->previous;
+    if (home->next_to_drain == session)
+        home->next_to_drain = session->newer;
+    *(session->newer == NULL ? &home->first : &session->newer->older) = session->older;
+    *(session->older == NULL ? &home->last : &session->older->newer) = session->newer;
     atomic_fetch_sub_explicit(&home->sessions, 1, memory_order_relaxed);
 
     tracker_session_ended(session->route->counts, outcome, session->code);
@@ -297,10 +295,9 @@ void session_open(struct session *session, struct session_home *home)
     session->opened_at = session->heard_at = session->spoken_at = session_now(session);
     frame_parser_init(&session->parser, home->limits->message);
 
-    session->previous = NULL;
-    session->next = home->first;
-    if (home->first != NULL)
-        home->first->previous = session;
+    session->newer = NULL;
+    session->older = home->first;
+    *(home->first == NULL ? &home->last : &home->first->newer) = session;
     home->first = session;
 
     tracker_session_opened(session->route->counts);
@@ -310,35 +307,42 @@ void session_open(struct session *session, struct session_home *home)
     free(session->request);
     session->request = NULL;
     if (home->draining)
-        session_drain(session);
+        session_drain(session, session_now(session) >= home->plan.wait_until);
     else
         session_advance(session);
 }
 
-void session_drain(struct session *session)
+void session_drain(struct session *session, bool at_last)
 {
     const struct handler *handler = session->route->handler;
     const struct session_limits *limits = session->home->limits;
-    if (session->state == SESSION_OPEN && handler->drain != NULL)
+    if (session->state == SESSION_OPEN && !session->drained && handler->drain != NULL)
         handler->drain(session);
-    session_close(session, limits->close_code, limits->close_reason);
+    session->drained = true;
+    if (at_last || !session->route->drain_waits)
+        session_close(session, limits->close_code, limits->close_reason);
     session_advance(session);
 }
 
 void session_cut(struct session *session)
 {
     if (session->state != SESSION_ENDED)
-        session_end(session, OUTCOME_FORCED);
+        session_end(session, closed_by_both(session) ? OUTCOME_HANDSHAKE : OUTCOME_FORCED);
 }
 
-struct session *session_next(const struct session *session)
+struct session *session_older(const struct session *session)
 {
-    return session->next;
+    return session->older;
+}
+
+struct session *session_newer(const struct session *session)
+{
+    return session->newer;
 }
 
 void session_link(struct session *session, struct session *next)
 {
-    session->next = next;
+    session->older = next;
 }
 
 /* --- for handlers --- */

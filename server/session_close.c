@@ -7,6 +7,17 @@
 
 enum { READ_AWAY_TIMES = 16 };
 
+/* Of the clock that the loop's milliseconds are from, but not standing still. */
+static int64_t microseconds(void)
+{
+    return (int64_t)(uv_hrtime() / 1000);
+}
+
+static struct tracker_timing *session_timing(const struct session *session)
+{
+    return tracker_timing(session->home->tracker, session->home->place);
+}
+
 static void queue_close(struct session *session, uint16_t code, const char *reason)
 {
     uint8_t frame[2 + FRAME_CONTROL_MAX];
@@ -45,8 +56,9 @@ void session_peer_close(struct session *session, uint16_t code)
     session->peer_closed = true;
     if (session->state == SESSION_OPEN)
         queue_close(session, code, "");
-    else
-        tracker_answered(session->home->tracker, session_now(session) - session->close_queued_at);
+    else if (session->close_sent && session->home->draining)
+        histogram_add(&session_timing(session)->close_to_answer,
+                      microseconds() - session->close_sent_at);
     session_enter(session, SESSION_ENDING);
     input_forget(session);
 }
@@ -80,13 +92,25 @@ static void session_finish(struct session *session)
     }
 }
 
+static void note_close_sent(struct session *session)
+{
+    const struct session_home *home = session->home;
+    session->close_sent = true;
+    if (!home->draining)
+        return;
+    session->close_sent_at = microseconds();
+    histogram_add(&session_timing(session)->signal_to_close,
+                  session->close_sent_at - home->plan.signal_at * 1000);
+}
+
 /* At the end of everything that happens to a session: go on as far as possible. */
 void session_advance(struct session *session)
 {
     if (session->state == SESSION_ENDED)
         return;
-    if (session->close_queued_at != 0 && output_empty(session) && !session->broken)
-        session->close_sent = true;
+    if (!session->close_sent && session->close_queued_at != 0 && output_empty(session) &&
+        !session->broken)
+        note_close_sent(session);
     if (session->close_sent &&
         (session->state == SESSION_ENDING || session->state == SESSION_FAILED))
         session_finish(session);

@@ -33,6 +33,13 @@ struct session_limits {
     const char *close_reason;
 };
 
+/* How the sessions are drained. Milliseconds of clock_milliseconds, which is the loops' clock. */
+struct drain_plan {
+    int64_t signal_at;
+    int64_t spread;     /* over which the closes are paced */
+    int64_t wait_until; /* when sessions of routes that wait are closed after all */
+};
+
 #define SESSION_INPUT_SIZE 65536
 #define SESSION_CORK_SIZE 16384
 
@@ -42,7 +49,10 @@ struct session_home {
     size_t place; /* of the loop among all: its column in the traffic counts */
     struct tracker *tracker;
     const struct session_limits *limits;
-    struct session *first;
+    struct session *first; /* the newest */
+    struct session *last;  /* the oldest */
+    struct session *next_to_drain;
+    struct drain_plan plan; /* once draining */
     atomic_size_t sessions; /* here and on their way: any thread */
     bool draining;
     struct session *corked; /* whose answers are gathered in `cork` while its input is read */
@@ -65,16 +75,21 @@ void session_discard(struct session *session);
 /* Starts it on its loop. If that fails it is discarded, and the tracker told. Loop thread. */
 void session_open(struct session *session, struct session_home *home);
 
-/* Lets the handler say its last words, then queues the Close of the shutdown. Loop thread. */
-void session_drain(struct session *session);
+/*
+ * Lets the handler say its last words, then queues the Close of the shutdown; on a route that
+ * waits only when `at_last`. Loop thread.
+ */
+void session_drain(struct session *session, bool at_last);
 
-/* Ends TCP now; the outcome is OUTCOME_FORCED. Loop thread. */
+/* Ends TCP now: forced, unless both Closes were exchanged. Loop thread. */
 void session_cut(struct session *session);
 
-/* The next one on the same loop, or NULL. Loop thread. */
-struct session *session_next(const struct session *session);
+/* The next older, or newer, one on the same loop, or NULL. Loop thread. */
+struct session *session_older(const struct session *session);
+struct session *session_newer(const struct session *session);
 
-/* Links of the queue in which a loop is handed new sessions; whoever holds the queue's lock. */
+/* Links of the queue in which a loop is handed new sessions, read by session_older; whoever holds
+   the queue's lock. */
 void session_link(struct session *session, struct session *next);
 
 #endif

@@ -43,8 +43,8 @@ struct session_request {
 struct session {
     uv_poll_t poll;
     uv_timer_t timer;
-    struct session *next;
-    struct session *previous;
+    struct session *older;
+    struct session *newer;
     struct session_home *home;
     const struct route *route;
     void *data;
@@ -63,6 +63,7 @@ struct session {
     int64_t spoken_at;       /* a message was received or sent */
     int64_t pinged_at;       /* a Ping waits for any sign of life since then; 0: none */
     int64_t close_queued_at; /* our Close; 0: not yet */
+    int64_t close_sent_at;   /* microseconds of the same clock; 0: not yet */
     int64_t end_at;          /* cut when this comes; 0: never */
     int64_t wake_at;         /* when the timer fires; 0: it is not running */
 
@@ -85,6 +86,7 @@ struct session {
     int8_t watched;   /* poll events asked for; -1: none yet */
     bool peer_closed; /* the peer's Close has come */
     bool close_sent;  /* our Close has been handed to the socket whole */
+    bool drained;     /* the handler has been told */
     bool fin_sent;
     bool broken; /* the socket takes no more */
 };

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ enum {
     CUT_MARGIN = 50,   /* and the cut of what is left */
     HURRY = 100,       /* a second signal leaves so much for the cut itself */
     SAME_SIGNAL = 100, /* a second signal within this time is taken for the first */
+    PROGRESS_INTERVAL = 100,
 };
 
 static int64_t at_most(int64_t value, int64_t bound)
@@ -103,29 +105,49 @@ static bool begin_drain(const struct shutdown_options *options, struct stopping 
     return error == 0;
 }
 
-/* A signal after the first; its number, or 0. */
-static int second_signal(int signals, int64_t began)
+/* A signal after the first. Returns its number when it asks to stop at once, else 0. */
+static int next_signal(const struct shutdown_options *options)
 {
     struct signalfd_siginfo info;
-    if (read(signals, &info, sizeof info) != sizeof info)
+    if (read(options->signals, &info, sizeof info) != sizeof info)
         return 0;
-    return clock_milliseconds() - began < SAME_SIGNAL ? 0 : (int)info.ssi_signo;
+    int number = (int)info.ssi_signo;
+    if (number == SIGTERM || number == SIGINT)
+        return clock_milliseconds() - options->signal_at < SAME_SIGNAL ? 0 : number;
+    if (options->signal != NULL)
+        options->signal(options->argument, number);
+    return 0;
 }
 
 /* Sleeps until something has changed. Returns the number of a second signal, or 0. */
 static int wait_for_change(const struct shutdown_options *options, const struct stopping *stopping,
-                           int64_t began, int64_t wake_at)
+                           int64_t wake_at)
 {
     struct pollfd events[] = {
         {.fd = tracker_descriptor(options->tracker), .events = POLLIN},
         {.fd = atomic_load(&stopping->stopped) ? -1 : stopping->done, .events = POLLIN},
         {.fd = options->signals, .events = POLLIN},
     };
-    if (poll(events, 3, clock_poll_timeout(wake_at)) <= 0)
+    int timeout = clock_poll_timeout(wake_at);
+    if (options->progress != NULL && timeout > PROGRESS_INTERVAL)
+        timeout = PROGRESS_INTERVAL;
+    if (poll(events, 3, timeout) <= 0)
         return 0;
     if ((events[0].revents & POLLIN) != 0)
         tracker_acknowledge(options->tracker);
-    return (events[2].revents & POLLIN) != 0 ? second_signal(options->signals, began) : 0;
+    return (events[2].revents & POLLIN) != 0 ? next_signal(options) : 0;
+}
+
+static void tell_progress(const struct shutdown_options *options, const struct shutdown_plan *plan)
+{
+    int64_t elapsed = clock_milliseconds() - plan->began;
+    const struct shutdown_progress progress = {
+        .draining = plan->phase != SHUTDOWN_DELAY,
+        .elapsed = elapsed,
+        .left = plan->times.timeout - elapsed,
+    };
+    if (options->progress != NULL)
+        options->progress(options->argument, &progress);
 }
 
 /* The second signal is the one that counts. */
@@ -135,6 +157,15 @@ static void note_signal(int *hurried_by, int signal)
         *hurried_by = signal;
 }
 
+/* Whether so few were forced that they do not count. */
+static bool tolerated(const struct shutdown_options *options, uint64_t forced, uint64_t open)
+{
+    uint64_t allowed = (uint64_t)options->tolerate;
+    if (options->tolerate_percent)
+        allowed = open * allowed / 100;
+    return forced <= allowed;
+}
+
 static void sum_up(const struct shutdown_options *options, const struct stopping *stopping,
                    bool started, int hurried_by, struct shutdown_result *result)
 {
@@ -142,15 +173,15 @@ static void sum_up(const struct shutdown_options *options, const struct stopping
     bool stopped = atomic_load(&stopping->stopped);
     result->stop = stopped ? STOP_RETURNED : started ? STOP_BLOCKED : STOP_NOT_CALLED;
     result->requests_cut = atomic_load(&stopping->requests_cut);
-    result->forced = report.closed[OUTCOME_FORCED] > 0 || result->requests_cut > 0;
-    result->status = (result->forced ? 1 : 0) | (stopped ? 0 : 2);
+    result->forced = report.closed[OUTCOME_FORCED] + result->requests_cut;
+    result->status = (tolerated(options, result->forced, report.open) ? 0 : 1) | (stopped ? 0 : 2);
     if (hurried_by != 0)
         result->status = 128 + hurried_by;
 }
 
 void shutdown_run(const struct shutdown_options *options, struct shutdown_result *result)
 {
-    struct shutdown_plan plan = {.times = options->times, .began = clock_milliseconds()};
+    struct shutdown_plan plan = {.times = options->times, .began = options->signal_at};
     pthread_t thread;
     bool started = false;
     int hurried_by = 0;
@@ -179,11 +210,13 @@ void shutdown_run(const struct shutdown_options *options, struct shutdown_result
         else if (action == SHUTDOWN_CUT)
             options->cut(options->argument);
         else
-            note_signal(&hurried_by, wait_for_change(options, stopping, plan.began, wake_at));
+            note_signal(&hurried_by, wait_for_change(options, stopping, wake_at));
+        tell_progress(options, &plan);
     }
     sum_up(options, stopping, started, hurried_by, result);
-    if (result->stop == STOP_RETURNED && started) {
+    if (result->stop == STOP_RETURNED)
         pthread_join(thread, NULL);
+    if (result->stop != STOP_BLOCKED) {
         close(stopping->done);
         free(stopping);
     }

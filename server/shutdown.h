@@ -56,14 +56,29 @@ int64_t shutdown_stop_at(const struct shutdown_plan *plan);
 /* How the server's stop function fared. */
 enum shutdown_stop { STOP_RETURNED, STOP_BLOCKED, STOP_NOT_CALLED };
 
+/* How far the shutdown has come, for whoever is told while it goes on. */
+struct shutdown_progress {
+    bool draining;   /* else the delay is still on */
+    int64_t elapsed; /* milliseconds since the first signal */
+    int64_t left;    /* milliseconds until the timeout */
+};
+
 struct shutdown_options {
     struct shutdown_times times;
     struct tracker *tracker;
-    int signals;    /* a signalfd for signals after the first; -1: none */
-    void *argument; /* for the three below */
+    int64_t signal_at;     /* when the first signal came (clock_milliseconds) */
+    int64_t tolerate;      /* so many forced are as good as none */
+    bool tolerate_percent; /* `tolerate` is percent of the sessions that were open */
+    int signals;           /* a signalfd for signals after the first; -1: none */
+
+    void *argument;                                   /* for the functions below */
     void (*refuse)(void *argument, int64_t deadline); /* let nobody in; must not block */
     void (*stop)(void *argument);                     /* stop the server; may block */
     void (*cut)(void *argument);                      /* cut all sessions; must not block */
+
+    /* These two may be NULL; neither must block. */
+    void (*progress)(void *argument, const struct shutdown_progress *progress);
+    void (*signal)(void *argument, int number); /* one that is neither SIGTERM nor SIGINT */
 };
 
 struct shutdown_result {
@@ -71,8 +86,8 @@ struct shutdown_result {
                          128 and the number of a second signal */
     int64_t duration; /* milliseconds since the first signal */
     enum shutdown_stop stop;
-    bool forced;
-    size_t requests_cut;
+    uint64_t forced;     /* sessions and requests that were cut */
+    size_t requests_cut; /* of them: requests */
 };
 
 /*

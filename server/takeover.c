@@ -62,8 +62,8 @@ void takeover_free(void)
 
 /* --- looking through the low numbers --- */
 
-/* Called for each open descriptor below the floor; `hung_up`: poll says so. */
-typedef void (*look_function)(int descriptor, bool hung_up, void *argument);
+/* Called for each open descriptor below the floor. */
+typedef void (*look_function)(int descriptor, void *argument);
 
 /* One poll for many numbers tells the open ones for less than a call for each would cost. */
 static void look_through(look_function look, void *argument)
@@ -78,7 +78,7 @@ static void look_through(look_function look, void *argument)
             continue;
         for (int i = 0; i < count; i++)
             if ((events[i].revents & POLLNVAL) == 0)
-                look(first + i, (events[i].revents & POLLHUP) != 0, argument);
+                look(first + i, argument);
     }
 }
 
@@ -140,7 +140,7 @@ static bool matches(const struct search *search, int descriptor, const struct so
            address_port((struct sockaddr *)&local) == search->local_port;
 }
 
-static void look_for_connection(int descriptor, bool hung_up, void *argument)
+static void look_for_connection(int descriptor, void *argument)
 {
     struct search *search = argument;
     struct sockaddr_storage peer;
@@ -150,7 +150,7 @@ static void look_for_connection(int descriptor, bool hung_up, void *argument)
             return;
         search->found = descriptor;
         search->matches++;
-    } else if (errno == ENOTCONN && hung_up && is_accepted(descriptor)) {
+    } else if (errno == ENOTCONN && is_accepted(descriptor)) {
         if (search->dead_count < DEAD_MAX) {
             search->dead[search->dead_count].descriptor = descriptor;
             search->dead[search->dead_count].cookie = socket_cookie(descriptor);
@@ -236,7 +236,8 @@ void takeover_linger(const char *peer_host, uint16_t peer_port, uint16_t local_p
     struct pollfd event = {.fd = search.found, .events = POLLIN};
     shutdown(search.found, SHUT_WR);
     while (poll(&event, 1, clock_poll_timeout(deadline)) > 0)
-        if (recv(search.found, input, sizeof input, MSG_DONTWAIT) <= 0)
+        if (recv(search.found, input, sizeof input, MSG_DONTWAIT) <= 0 ||
+            clock_milliseconds() >= deadline)
             return;
 }
 
@@ -246,10 +247,9 @@ struct listing {
     size_t count;
 };
 
-static void list_connection(int descriptor, bool hung_up, void *argument)
+static void list_connection(int descriptor, void *argument)
 {
     struct listing *listing = argument;
-    (void)hung_up;
     if (listing->count < listing->most && is_accepted(descriptor))
         listing->cookies[listing->count++] = socket_cookie(descriptor);
 }
@@ -263,9 +263,8 @@ size_t takeover_connections(uint64_t *cookies, size_t most)
 
 /* --- the listeners --- */
 
-static void look_for_listener(int descriptor, bool hung_up, void *argument)
+static void look_for_listener(int descriptor, void *argument)
 {
-    (void)hung_up;
     (void)argument;
     if (taken.listener_count == LISTENERS_MAX || !is_listener(descriptor))
         return;
@@ -345,11 +344,10 @@ void takeover_wake_master(void)
 
 /* --- the rest --- */
 
-static void end_if_silent(int descriptor, bool hung_up, void *argument)
+static void end_if_silent(int descriptor, void *argument)
 {
     size_t *left = argument;
     int unread = 0;
-    (void)hung_up;
     if (!is_accepted(descriptor))
         return;
     (*left)++;
@@ -364,11 +362,10 @@ size_t takeover_end_silent(void)
     return left;
 }
 
-static void cut_if_busy(int descriptor, bool hung_up, void *argument)
+static void cut_if_busy(int descriptor, void *argument)
 {
     int unread = 0;
     int unsent = 0;
-    (void)hung_up;
     (void)argument;
     if (!is_accepted(descriptor) || ioctl(descriptor, SIOCINQ, &unread) != 0 ||
         ioctl(descriptor, SIOCOUTQ, &unsent) != 0)
@@ -387,13 +384,12 @@ struct refusal {
     size_t length;
 };
 
-static void refuse_if_left(int descriptor, bool hung_up, void *argument)
+static void refuse_if_left(int descriptor, void *argument)
 {
     const struct refusal *refusal = argument;
     if (!is_accepted(descriptor))
         return;
-    if (!hung_up)
-        refuse(descriptor, refusal->text, refusal->length);
+    refuse(descriptor, refusal->text, refusal->length);
     close(descriptor);
 }
 

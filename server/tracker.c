@@ -22,12 +22,12 @@ struct tracker {
     atomic_size_t sessions;
     atomic_size_t requests;
     atomic_uint_fast64_t finished; /* requests */
-    atomic_int_fast64_t slowest;
     uint64_t finished_before;
     size_t limit;
     size_t loops;
-    int left;          /* eventfd: the last session or request has left */
-    int requests_left; /* eventfd: the last request has left */
+    int left;                       /* eventfd: the last session or request has left */
+    int requests_left;              /* eventfd: the last request has left */
+    struct tracker_timing *timings; /* one for each loop */
     struct tracker_route *routes;
     struct tracker_route **last_route;
     struct {
@@ -55,10 +55,11 @@ struct tracker *tracker_new(size_t connections, size_t loops)
     tracker->limit = connections;
     tracker->loops = loops;
     tracker->last_route = &tracker->routes;
+    tracker->timings = calloc(loops, sizeof *tracker->timings);
     tracker->left = descriptor_keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     tracker->requests_left = descriptor_keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (tracker->left < 0 || tracker->requests_left < 0) {
-        int error = errno;
+    if (tracker->left < 0 || tracker->requests_left < 0 || tracker->timings == NULL) {
+        int error = tracker->timings == NULL ? ENOMEM : errno;
         tracker_free(tracker);
         errno = error;
         return NULL;
@@ -79,6 +80,7 @@ void tracker_free(struct tracker *tracker)
         close(tracker->left);
     if (tracker->requests_left >= 0)
         close(tracker->requests_left);
+    free(tracker->timings);
     free(tracker);
 }
 
@@ -185,17 +187,17 @@ void tracker_refused(struct tracker_route *route, enum tracker_refusal refusal)
     increment(&route->refused[refusal]);
 }
 
-void tracker_answered(struct tracker *tracker, int64_t milliseconds)
+struct tracker_timing *tracker_timing(struct tracker *tracker, size_t loop)
 {
-    int_fast64_t slowest = atomic_load(&tracker->slowest);
-    while (milliseconds > slowest &&
-           !atomic_compare_exchange_weak(&tracker->slowest, &slowest, milliseconds))
-        ;
+    return &tracker->timings[loop];
 }
 
-int64_t tracker_slowest_answer(const struct tracker *tracker)
+void tracker_timings(const struct tracker *tracker, struct tracker_timing *sum)
 {
-    return atomic_load(&tracker->slowest);
+    for (size_t i = 0; i < tracker->loops; i++) {
+        histogram_merge(&sum->signal_to_close, &tracker->timings[i].signal_to_close);
+        histogram_merge(&sum->close_to_answer, &tracker->timings[i].close_to_answer);
+    }
 }
 
 void tracker_on_drain(struct tracker *tracker, void (*begin)(void *argument), void *argument)
@@ -287,12 +289,13 @@ void tracker_acknowledge(struct tracker *tracker)
 size_t tracker_wait_requests(struct tracker *tracker, int64_t deadline)
 {
     struct pollfd event = {.fd = tracker->requests_left, .events = POLLIN};
+    size_t left;
     int timeout;
-    while (tracker_requests(tracker) > 0 && (timeout = clock_poll_timeout(deadline)) > 0) {
+    while ((left = tracker_requests(tracker)) > 0 && (timeout = clock_poll_timeout(deadline)) > 0) {
         poll(&event, 1, timeout);
         acknowledge(tracker->requests_left);
     }
-    return tracker_requests(tracker);
+    return left;
 }
 
 static void add_route(struct tracker_report *report, const struct tracker_route *route,

@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/histogram.h"
+
 struct tracker;
 
 /* How a session ended. */
@@ -54,6 +56,12 @@ struct tracker_traffic {
     atomic_uint_fast64_t received_bytes; /* their payload */
     atomic_uint_fast64_t sent_bytes;
     atomic_uint_fast64_t received_draining; /* of `received`: after the drain began */
+};
+
+/* How long things took, in microseconds. */
+struct tracker_timing {
+    struct histogram signal_to_close; /* until our Close was handed to the socket */
+    struct histogram close_to_answer; /* from then until the peer's Close */
 };
 
 /* What is known of one route. Read freely; written by the tracker's functions only. */
@@ -120,9 +128,11 @@ void tracker_leave_session(struct tracker *tracker);
 /* Counts a refusal. */
 void tracker_refused(struct tracker_route *route, enum tracker_refusal refusal);
 
-/* How long a peer took to answer our Close, in milliseconds; the slowest is kept. */
-void tracker_answered(struct tracker *tracker, int64_t milliseconds);
-int64_t tracker_slowest_answer(const struct tracker *tracker);
+/* The times of the drain on one loop, which is their only writer. */
+struct tracker_timing *tracker_timing(struct tracker *tracker, size_t loop);
+
+/* Adds up those of all loops. Any thread. */
+void tracker_timings(const struct tracker *tracker, struct tracker_timing *sum);
 
 /* Registers who is told when the drain begins. Before anything enters, at most 8. */
 void tracker_on_drain(struct tracker *tracker, void (*begin)(void *argument), void *argument);

@@ -34,6 +34,17 @@ static const struct row good[] = {
     {"[limits]\nping_interval = 0h\n", "\nping_interval = 0\n"},
     {"[limits]\nidle_timeout = 90m\n", "\nidle_timeout = 90m\n"},
     {"[shutdown]\ntimeout = 8s\ndelay = 5s\nclose_timeout = 3s\n", "\ndelay = 5s\n"},
+    {"[shutdown]\ntimeout = 9s\ndelay = 1s\nspread = 5s\nclose_timeout = 3s\n", "\nspread = 5s\n"},
+    {"[shutdown]\ntimeout = 24h\nspread = 1000ms\n", "\nspread = 1s\n"},
+    {"[shutdown]\nspread = 0s\n", "\nspread = 0\n"},
+    {"[shutdown]\ntolerate = 0\n", "\ntolerate = 0\n"},
+    {"[shutdown]\ntolerate = 0%\n", "\ntolerate = 0%\n"},
+    {"[shutdown]\ntolerate = 007\n", "\ntolerate = 7\n"},
+    {"[shutdown]\ntolerate = 1000000\n", "\ntolerate = 1000000\n"},
+    {"[shutdown]\ntolerate = 1%\n", "\ntolerate = 1%\n"},
+    {"[shutdown]\ntolerate = \"100%\" ; all\n", "\ntolerate = 100%\n"},
+    {"[shutdown]\nreport =\n", "\nreport = \"\"\n"},
+    {"[shutdown]\nreport = /var/lib/my report.json\n", "\nreport = /var/lib/my report.json\n"},
     {"[shutdown]\nclose_code = 1012\n", "\nclose_code = 1012\n"},
     {"[shutdown]\nclose_code = 3000\n", "\nclose_code = 3000\n"},
     {"[shutdown]\nclose_code = 4999\n", "\nclose_code = 4999\n"},
@@ -54,20 +65,23 @@ static const struct row good[] = {
     {"[shutdown]\nclose_reason = ${EMPTY}.${EMPTY:-a b}\n", "\nclose_reason = .a b\n"},
     {"[shutdown]\nclose_reason = ${UNSET:-}.${UNSET:-x}\n", "\nclose_reason = .x\n"},
     {"[log]\nlevel = debug\nformat = json\n", "\nlevel = debug\nformat = json\n"},
-    {"[route /*]\nhandler = echo\n", "\n[route /*]\nhandler = echo\n"},
+    {"[route /*]\nhandler = echo\n", "\n[route /*]\nhandler = echo\ndrain = close\n"},
+    {"[route /*]\ndrain = wait\nhandler = echo\n", "\n[route /*]\nhandler = echo\ndrain = wait\n"},
+    {"[route /h]\nhandler = health\ndrain = wait\n",
+     "\n[route /h]\nhandler = health\ndrain = wait\n"},
     {"[route /a;b ;c]\nhandler = echo\n", "\n[route /a;b ;c]\nhandler = echo\n"},
     {"[route  /a  b]\nhandler = echo\n", "\n[route /a  b]\nhandler = echo\n"},
     {"[route /a]\nhandler = echo\n[route /a/*]\nhandler = health\n",
-     "\n[route /a]\nhandler = echo\n\n[route /a/*]\nhandler = health\n"},
+     "\n[route /a]\nhandler = echo\ndrain = close\n\n[route /a/*]\nhandler = health\n"},
     {"[route a.b-c_1]\nhandler = echo\npath = \"/a] ;b\"\n",
      "\n[route a.b-c_1]\npath = \"/a] ;b\"\nhandler = echo\n"},
     {"[route /f]\nroot = /srv\nhandler = all\n",
      "\n[route /f]\nhandler = all\nroot = /srv\nindex = index.html\nwait = 2s\nsize = 64k\n"
-     "count = auto\nmode = fast\npeers = 127.0.0.1:1\n"},
-    {"[route /f]\nmode = slow\npeers = *:1, *:2\ncount = 9\nsize = 1\nwait = 0\nindex =\n"
-     "handler = all\nroot = \" \"\n",
+     "count = auto\nmode = fast\npeers = 127.0.0.1:1\nmissing = 1%\ndrain = close\n"},
+    {"[route /f]\ndrain = wait\nmissing = 9\nmode = slow\npeers = *:1, *:2\ncount = 9\nsize = 1\n"
+     "wait = 0\nindex =\nhandler = all\nroot = \" \"\n",
      "\n[route /f]\nhandler = all\nroot = \" \"\nindex = \"\"\nwait = 0\nsize = 1\ncount = 9\n"
-     "mode = slow\npeers = *:1, *:2\n"},
+     "mode = slow\npeers = *:1, *:2\nmissing = 9\ndrain = wait\n"},
 };
 
 static void set_environment(void)
@@ -116,19 +130,26 @@ START_TEST(without_keys_the_defaults_are_in_force)
     ck_assert_int_eq(config->shutdown.timeout, 8000);
     ck_assert_int_eq(config->shutdown.close_timeout, 3000);
     ck_assert_int_eq(config->shutdown.delay, 0);
+    ck_assert_int_eq(config->shutdown.spread, 0);
+    ck_assert_int_eq(config->shutdown.tolerate.number, 0);
+    ck_assert(!config->shutdown.tolerate.percent);
     ck_assert_int_eq(config->shutdown.close_code, 1001);
     ck_assert_str_eq(config->shutdown.close_reason, "server shutting down");
+    ck_assert_str_eq(config->shutdown.report, "");
     ck_assert_int_eq(config->log.level, CONFIG_LOG_INFO);
     ck_assert_int_eq(config->log.format, CONFIG_LOG_TEXT);
+    ck_assert_int_eq(config->routes[0].drain, CONFIG_DRAIN_CLOSE);
     outcome_free(&outcome);
 }
 END_TEST
 
 START_TEST(the_choices_are_in_the_order_of_their_enums)
 {
-    struct outcome outcome = load("[log]\nlevel = debug\nformat = json\n" ECHO_ROUTE, NULL, NULL);
+    struct outcome outcome =
+        load("[log]\nlevel = debug\nformat = json\n" ECHO_ROUTE "drain = wait\n", NULL, NULL);
 
     ck_assert_int_eq(outcome.config.log.level, CONFIG_LOG_DEBUG);
+    ck_assert_int_eq(outcome.config.routes[0].drain, CONFIG_DRAIN_WAIT);
     ck_assert_int_eq(outcome.config.log.format, CONFIG_LOG_JSON);
     outcome_free(&outcome);
 }
@@ -163,6 +184,65 @@ START_TEST(a_route_has_its_path_its_handler_and_values_in_the_order_of_the_optio
     ck_assert_str_eq(routes[1].values[6].text, "127.0.0.1:1");
     ck_assert_str_eq(routes[2].path, "");
     ck_assert(routes[2].prefix);
+    outcome_free(&outcome);
+}
+END_TEST
+
+START_TEST(a_tolerance_is_a_number_or_a_percentage)
+{
+    struct outcome outcome = load("[shutdown]\ntolerate = 5\n[route /a]\nhandler = all\nroot = /\n",
+                                  "route /a.missing=12%", NULL);
+
+    ck_assert_str_eq(outcome.errors, "");
+    ck_assert_int_eq(outcome.config.shutdown.tolerate.number, 5);
+    ck_assert(!outcome.config.shutdown.tolerate.percent);
+    ck_assert_int_eq(outcome.config.routes[0].values[7].number, 12);
+    ck_assert(outcome.config.routes[0].values[7].percent);
+    outcome_free(&outcome);
+    outcome = load(ECHO_ROUTE, "shutdown.tolerate=5%", NULL);
+    ck_assert_str_eq(outcome.errors, "");
+    ck_assert_int_eq(outcome.config.shutdown.tolerate.number, 5);
+    ck_assert(outcome.config.shutdown.tolerate.percent);
+    outcome_free(&outcome);
+}
+END_TEST
+
+START_TEST(what_every_route_takes_is_each_routes_own)
+{
+    struct outcome outcome =
+        load(ECHO_ROUTE "[route /h]\nhandler = health\ndrain = wait\n[route /e]\nhandler = echo\n",
+             "route /echo.drain=wait", NULL);
+
+    ck_assert_str_eq(outcome.errors, "");
+    ck_assert_int_eq(outcome.config.routes[0].drain, CONFIG_DRAIN_WAIT);
+    ck_assert_int_eq(outcome.config.routes[1].drain, CONFIG_DRAIN_WAIT);
+    ck_assert_int_eq(outcome.config.routes[2].drain, CONFIG_DRAIN_CLOSE);
+    outcome_free(&outcome);
+}
+END_TEST
+
+START_TEST(the_path_of_a_report_has_up_to_4095_bytes)
+{
+    char path[4097];
+
+    memset(path, 'x', sizeof(path));
+    path[0] = '/';
+    path[4095] = '\0';
+    setenv("REPORT", path, 1);
+    struct outcome outcome = load(ECHO_ROUTE, "shutdown.report=${REPORT}", NULL);
+    ck_assert_str_eq(outcome.errors, "");
+    ck_assert_str_eq(outcome.config.shutdown.report, path);
+    struct outcome again = load(outcome.dump, NULL, NULL);
+    ck_assert_str_eq(again.errors, "");
+    ck_assert_str_eq(again.dump, outcome.dump);
+    outcome_free(&again);
+    outcome_free(&outcome);
+    path[4095] = 'x';
+    path[4096] = '\0';
+    setenv("REPORT", path, 1);
+    outcome = load(ECHO_ROUTE, "shutdown.report=${REPORT}", NULL);
+    ck_assert_ptr_nonnull(
+        strstr(outcome.errors, "4096 bytes are too many; allowed: at most 4095 bytes\n"));
     outcome_free(&outcome);
 }
 END_TEST
@@ -252,6 +332,11 @@ START_TEST(handlers_are_described_with_type_range_and_default)
 
     config_describe_groups(test_groups, out);
     fclose(out);
+    ck_assert_ptr_eq(strstr(text, "Every route\n"), text);
+    const char *drain = strstr(text, "\n  drain\n    How WebSockets are ended ");
+    ck_assert_ptr_nonnull(drain);
+    ck_assert_ptr_nonnull(strstr(drain, "\n    Choice: close or wait. Default: close.\n\necho\n"));
+    ck_assert_ptr_null(strstr(drain + 1, "\n  drain\n"));
     ck_assert_ptr_nonnull(strstr(text, "echo\n    Sends every message back.\n    It has no keys"));
     ck_assert_ptr_nonnull(
         strstr(text, "  root\n    The folder.\n    Text: 1 to 4095 bytes. It must be given.\n"));
@@ -271,6 +356,9 @@ int main(void)
     tcase_add_test(tests, without_keys_the_defaults_are_in_force);
     tcase_add_test(tests, the_choices_are_in_the_order_of_their_enums);
     tcase_add_test(tests, a_route_has_its_path_its_handler_and_values_in_the_order_of_the_options);
+    tcase_add_test(tests, a_tolerance_is_a_number_or_a_percentage);
+    tcase_add_test(tests, what_every_route_takes_is_each_routes_own);
+    tcase_add_test(tests, the_path_of_a_report_has_up_to_4095_bytes);
     tcase_add_test(tests, settings_override_the_file_and_the_last_one_wins);
     tcase_add_test(tests, a_setting_is_split_at_its_last_dot_and_may_make_a_route);
     tcase_add_test(tests, a_value_too_long_for_a_line_is_dumped_on_several_and_stays_so);

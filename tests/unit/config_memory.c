@@ -17,13 +17,13 @@ void *memory_resize(void *block, size_t size)
 
 static const char good[] =
     "[server]\nlisten = 127.0.0.1:1,\n  127.0.0.1:2\nloops = 3\n"
-    "[shutdown]\nclose_reason = \"a\" \"b\"\n"
-    "[route /f/*]\nhandler = all\nroot = ${PWD:-/x}\nwait = 5s\n"
+    "[shutdown]\nclose_reason = \"a\" \"b\"\nreport = /x\ntolerate = 1%\n"
+    "[route /f/*]\nhandler = all\nroot = ${PWD:-/x}\nwait = 5s\ndrain = wait\n"
     "[route x]\npath = /x\nhandler = echo\n";
 
 static const char bad[] =
     "junk\n[server]\nlisten = x\nloop = 3\nloops = 0\n[limit]\n"
-    "[route /f/*]\nhandler = all\nwait = 5\n[route x]\nhandler = ecko\n";
+    "[route /f/*]\nhandler = all\nwait = 5\n[route x]\nhandler = ecko\ndrian = wait\ndrain = x\n";
 
 /* Loads `text` again and again, with one allocation failing each time, until none is left. */
 static void check_each(const char *text, bool loads)

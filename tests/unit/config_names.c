@@ -34,12 +34,57 @@ static const struct mistake mistakes[] = {
      "(default):3: [server]: opened twice, first on line 1\n"},
     {"[shutdown]\ndelay = 6s\n" ECHO_ROUTE,
      {NULL},
-     "(default):2: [shutdown] timeout = 8s: shorter than delay (6s) and close_timeout (3s) "
+     "(default):2: [shutdown] timeout = 8s: shorter than delay (6s), spread (0) and close_timeout "
+     "(3s) "
      "together; allowed: 9s or more, or make one of them shorter\n"},
     {"[shutdown]\ntimeout = 2s\n\nclose_timeout = 1s\ndelay = 1500ms\n" ECHO_ROUTE,
      {NULL},
-     "(default):5: [shutdown] timeout = 2s: shorter than delay (1500ms) and close_timeout (1s) "
+     "(default):5: [shutdown] timeout = 2s: shorter than delay (1500ms), spread (0) and "
+     "close_timeout (1s) "
      "together; allowed: 2500ms or more, or make one of them shorter\n"},
+    {"[shutdown]\nspread = 5001ms\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: [shutdown] timeout = 8s: shorter than delay (0), spread (5001ms) and "
+     "close_timeout (3s) together; allowed: 8001ms or more, or make one of them shorter\n"},
+    {"[shutdown]\nspread = 3s\ntolerate = 1%\ndelay = 3s\nreport = x\n" ECHO_ROUTE,
+     {NULL},
+     "(default):4: [shutdown] timeout = 8s: shorter than delay (3s), spread (3s) and close_timeout "
+     "(3s) together; allowed: 9s or more, or make one of them shorter\n"},
+    {"[shutdown]\ndelay = 24h\nspread = 24h\nclose_timeout = 1h\ntimeout = 24h\n" ECHO_ROUTE,
+     {NULL},
+     "(default):5: [shutdown] timeout = 24h: shorter than delay (24h), spread (24h) and "
+     "close_timeout (1h) together; allowed: 49h or more, or make one of them shorter\n"},
+    {"[shutdown]\nspread = 1x\ndelay = 1h\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: spread = 1x: not a duration: write a whole number and ms, s, m or h, as in "
+     "1500ms; allowed: 0 to 24h\n"},
+    {"[shutdown]\ntolerance = 1%\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: tolerance: no such key in [shutdown]; did you mean tolerate? allowed: timeout, "
+     "close_timeout, delay, spread, tolerate, close_code, close_reason, report\n"},
+    {"[shutdown]\ndrain = wait\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: drain: no such key in [shutdown]; it belongs to [route /PATH]\n"},
+    {ECHO_ROUTE "drian = wait\n",
+     {NULL},
+     "(default):3: drian: no such key for the handler echo; did you mean drain? allowed: handler, "
+     "drain\n"},
+    {ECHO_ROUTE "drain = wait\ndrain = close\n",
+     {NULL},
+     "(default):4: drain: given twice in [route /echo], first on line 3\n"},
+    {"[route /a]\ndrain = wiat\n[route /b]\nhandler = ecko\ndrain = wiat\ndrain = wait\n",
+     {NULL},
+     "(default):1: [route /a]: no handler; write handler = NAME below it; allowed: echo, health, "
+     "all\n"
+     "(default):2: drain = wiat: did you mean wait? allowed: close or wait\n"
+     "(default):4: handler = ecko: no such handler; did you mean echo? allowed: echo, health, all\n"
+     "(default):5: drain = wiat: did you mean wait? allowed: close or wait\n"
+     "(default):6: drain: given twice in [route /b], first on line 5\n"},
+    {"[route /a]\ndrian = wait\n",
+     {NULL},
+     "(default):1: [route /a]: no handler; write handler = NAME below it; allowed: echo, health, "
+     "all\n"
+     "(default):2: drian: no such key for a route; did you mean drain? allowed: handler, drain\n"},
     {"[shutdown]\ntimeout = 2\ndelay = 1h\n" ECHO_ROUTE,
      {NULL},
      "(default):2: timeout = 2: 2 what? write 2s; allowed: 600ms to 24h\n"},
@@ -131,23 +176,24 @@ static const struct mistake mistakes[] = {
      "(default):2: handler = : no such handler; allowed: echo, health, all\n"},
     {"[route /a]\nhandlr = echo\n",
      {NULL},
-     "(default):2: handlr: no such key for a route; did you mean handler? allowed: handler\n"},
+     "(default):2: handlr: no such key for a route; did you mean handler? allowed: handler, "
+     "drain\n"},
     {"[route x]\npth = /a\nhandler = echo\n",
      {NULL},
      "(default):1: [route x]: no path; write path = /PATH below it, or the path instead of the "
      "name\n"
      "(default):2: pth: no such key for the handler echo; did you mean path? allowed: handler, "
-     "path\n"},
+     "path, drain\n"},
     {"[route /a]\nhandler = echo\nroot = /x\n",
      {NULL},
-     "(default):3: root: no such key for the handler echo; allowed: handler\n"},
+     "(default):3: root: no such key for the handler echo; allowed: handler, drain\n"},
     {"[route /a]\nhandler = all\n",
      {NULL},
      "(default):1: [route /a]: the handler all needs the key root; allowed: 1 to 4095 bytes\n"},
     {"[route /a]\nhandler = all\nrot = /x\nroot = /y\n",
      {NULL},
      "(default):3: rot: no such key for the handler all; did you mean root? allowed: handler, "
-     "root, index, wait, size, count, mode, peers\n"},
+     "root, index, wait, size, count, mode, peers, missing, drain\n"},
     {"[route /a]\nroot = /x\nroot = /y\nmode = slo\nhandler = all\nwait = 5\npeers = x\ncount = "
      "10\n",
      {NULL},
@@ -190,7 +236,8 @@ static const struct mistake mistakes[] = {
      "-s log.level=in\\x0Afo: level = in\\x0Afo: holds a control character\n"},
     {ECHO_ROUTE,
      {"shutdown.timeout=2s", "shutdown.delay=1m"},
-     "-s shutdown.delay=1m: [shutdown] timeout = 2s: shorter than delay (1m) and close_timeout "
+     "-s shutdown.delay=1m: [shutdown] timeout = 2s: shorter than delay (1m), spread (0) and "
+     "close_timeout "
      "(3s) together; allowed: 63s or more, or make one of them shorter\n"},
     {ECHO_ROUTE,
      {"route /xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.handler=echo"},
@@ -228,6 +275,24 @@ START_TEST(a_wrong_name_route_or_setting_is_shown_with_what_is_right)
 }
 END_TEST
 
+START_TEST(a_key_of_some_handler_is_not_called_misspelt_while_the_handler_is_not_known)
+{
+    static const struct option options[] = {
+        {.name = "grain", .type = OPTION_COUNT, .fallback = "1", .maximum = 9, .help = "how many"},
+        {.name = NULL},
+    };
+    static const struct option_group groups[] = {{"mill", "grinds", options}, {NULL, NULL, NULL}};
+    struct config_source source = {.text = "[route /a]\nhandler = mil\ngrain = 2\n",
+                                   .groups = groups};
+    struct outcome outcome = load_source(&source);
+
+    ck_assert_str_eq(
+        outcome.errors,
+        "(default):2: handler = mil: no such handler; did you mean mill? allowed: mill\n");
+    outcome_free(&outcome);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("config_names");
@@ -235,5 +300,7 @@ int main(void)
     tcase_add_checked_fixture(tests, set_environment, NULL);
     tcase_add_loop_test(tests, a_wrong_name_route_or_setting_is_shown_with_what_is_right, 0,
                         sizeof(mistakes) / sizeof(mistakes[0]));
+    tcase_add_test(tests,
+                   a_key_of_some_handler_is_not_called_misspelt_while_the_handler_is_not_known);
     return run_case("config_names", tests);
 }

@@ -22,6 +22,14 @@ static const char *const pieces[] = {
     "close_reason",
     "root",
     "index",
+    "drain",
+    "tolerate",
+    "report",
+    "[shutdown]\ntolerate = ",
+    "drain = wait\n",
+    "5%",
+    "%",
+    "1.5",
     " = ",
     "=",
     ":",
@@ -114,9 +122,10 @@ START_TEST(a_good_file_with_bytes_changed_is_loaded_or_refused_with_a_reason)
     static const char good[] =
         "; a comment\n[server]\nlisten = 127.0.0.1:8080,\n   [::1]:8081\nloops = auto\n"
         "[limits]\nmessage = 64k\nping_interval = 0\n[shutdown]\ntimeout = 9s\n"
-        "close_reason = \"a ; b\" \"c\" ; d\n[log]\nlevel = ${LEVEL:-debug}\n"
+        "spread = 1s\ntolerate = 10%\nreport = /a b\nclose_reason = \"a ; b\" \"c\" ; "
+        "d\n[log]\nlevel = ${LEVEL:-debug}\n"
         "[route /a/*]\nhandler = all\nroot = /srv/$$x\nmode = slow\n[route y]\npath = /y\n"
-        "handler = echo\n";
+        "handler = echo\ndrain = wait\n";
     uint32_t state = 19700101;
     int loaded = 0;
 
@@ -145,16 +154,15 @@ START_TEST(random_settings_are_taken_or_refused_with_a_reason)
 
     for (int round = 0; round < ROUNDS; round++) {
         static const char *const begins[] = {
-            "shutdown.close_reason=",
-            "route /a.root=",
-            "route b.path=/",
-            "route /",
-            "server.listen=",
-            "route x.path=",
-            "",
+            "shutdown.close_reason=", "route /a.root=",
+            "route b.path=/",         "route /",
+            "server.listen=",         "shutdown.tolerate=1",
+            "shutdown.report=",       "route b.drain=",
+            "route x.path=",          "",
         };
         size_t used =
-            (size_t)snprintf(setting, sizeof(setting), "%s", begins[next_random(&state) % 7]);
+            (size_t)snprintf(setting, sizeof(setting), "%s",
+                             begins[next_random(&state) % (sizeof(begins) / sizeof(begins[0]))]);
         for (uint32_t left = 1 + next_random(&state) % 4; left > 0; left--) {
             const char *piece = pieces[next_random(&state) % (sizeof(pieces) / sizeof(pieces[0]))];
             used += (size_t)snprintf(setting + used, sizeof(setting) - used, "%s", piece);

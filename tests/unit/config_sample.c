@@ -1,14 +1,16 @@
 /* The documented sample file, with the handlers that the program has. Runs in the project's root,
    where config/ is; with LASTCALL_WRITE_SAMPLE set it writes the file anew. */
+#include "config/keys.h"
 #include "handlers/handler.h"
 #include "tests/unit/config_support.h"
 
 #define SAMPLE_PATH "config/lastcall.ini"
 
-static char *sample(const struct option_group *groups)
+/* Not inlined: gcc 12 then takes what the stream has allocated for the pointer to it. */
+__attribute__((noinline)) static char *sample(const struct option_group *groups)
 {
-    char *text;
-    size_t size;
+    char *text = NULL;
+    size_t size = 0;
     FILE *out = open_memstream(&text, &size);
 
     config_sample(groups, out);
@@ -86,15 +88,50 @@ START_TEST(the_sample_has_every_key_that_is_dumped_on_a_line_of_its_own)
     char *text = sample(handler_groups());
     struct outcome written = load_with(handler_groups(), text);
     char *rest = NULL;
+    bool in_route = false;
 
     for (char *line = strtok_r(written.dump, "\n", &rest); line;
          line = strtok_r(NULL, "\n", &rest)) {
         char whole[256];
+        in_route = in_route || strncmp(line, "[route ", 7) == 0;
         snprintf(whole, sizeof(whole), "\n%s\n", line);
-        ck_assert_msg(strstr(text, whole) != NULL, "%s is not in the sample", line);
+        bool found = strstr(text, whole) != NULL;
+        /* What every route takes is a comment, once. */
+        snprintf(whole, sizeof(whole), "\n;%s\n", line);
+        const char *comment = in_route ? strstr(text, whole) : NULL;
+        ck_assert_msg(found != (comment != NULL), "%s is not in the sample, or twice", line);
+        ck_assert(!comment || !strstr(comment + 1, whole));
     }
     outcome_free(&written);
     free(text);
+}
+END_TEST
+
+START_TEST(the_first_route_shows_what_every_route_takes)
+{
+    static const char drain[] = "\n; Choice: close or wait. Default: close.\n;drain = close\n";
+    char *text = sample(test_groups);
+    const char *second_route = strstr(text, "\n[route /health");
+    const char *shown = strstr(routes_of(text), drain);
+
+    ck_assert_ptr_nonnull(second_route);
+    ck_assert_ptr_nonnull(shown);
+    ck_assert_uint_lt(strlen(second_route), strlen(shown)); /* it comes before */
+    free(text);
+}
+END_TEST
+
+/* Else nobody could tell which of the two is meant. */
+START_TEST(no_handler_has_a_key_that_every_route_has)
+{
+    for (const struct option_group *group = handler_groups(); group->name; group++) {
+        for (const struct option *option = group->options; option && option->name; option++) {
+            for (const struct config_key *key = config_route_keys; key->option.name; key++)
+                ck_assert_str_ne(option->name, key->option.name);
+            for (const struct option *own = config_route_options; own->name; own++)
+                ck_assert_str_ne(option->name, own->name);
+        }
+    }
 }
 END_TEST
 
@@ -117,6 +154,7 @@ START_TEST(a_handler_that_needs_a_key_is_shown_as_a_comment_that_loads_once_it_i
     uncomment(text);
     struct outcome outcome = load_with(test_groups, text);
     ck_assert_uint_eq(outcome.config.route_count, 3);
+    ck_assert_ptr_nonnull(strstr(text, "\ndrain = close\n"));
     outcome_free(&outcome);
     free(text);
 }
@@ -129,6 +167,8 @@ int main(void)
     tcase_add_test(tests, the_sample_file_is_what_the_table_says);
     tcase_add_test(tests, the_sample_shows_the_defaults_and_changes_none);
     tcase_add_test(tests, the_sample_has_every_key_that_is_dumped_on_a_line_of_its_own);
+    tcase_add_test(tests, the_first_route_shows_what_every_route_takes);
+    tcase_add_test(tests, no_handler_has_a_key_that_every_route_has);
     tcase_add_test(tests,
                    a_handler_that_needs_a_key_is_shown_as_a_comment_that_loads_once_it_is_none);
     return run_case("config_sample", tests);

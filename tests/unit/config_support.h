@@ -48,6 +48,12 @@ static const struct option all_options[] = {
      .choices = mode_names,
      .help = "how"},
     {.name = "peers", .type = OPTION_ADDRESSES, .fallback = "127.0.0.1:1", .help = "whom to ask"},
+    {.name = "missing",
+     .type = OPTION_TOLERANCE,
+     .fallback = "1%",
+     .minimum = 0,
+     .maximum = 9,
+     .help = "how many of them need not answer"},
     {.name = NULL},
 };
 

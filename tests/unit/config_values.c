@@ -76,6 +76,91 @@ static const struct mistake mistakes[] = {
     {"[shutdown]\ntimeout = 0\n" ECHO_ROUTE,
      {NULL},
      "(default):2: timeout = 0: too small; allowed: 600ms to 24h\n"},
+    {"[shutdown]\ntolerate = 0.5%\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: tolerate = 0.5%: decimals are not read: write a whole number, as in 5 or 1%; "
+     "allowed: 0 to 1000000, or 0% to 100%\n"},
+    {"[shutdown]\ntolerate = 1.5\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: tolerate = 1.5: decimals are not read: write a whole number, as in 5 or 1%; "
+     "allowed: 0 to 1000000, or 0% to 100%\n"},
+    {"[shutdown]\ntolerate = .5\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: tolerate = .5: decimals are not read: write a whole number, as in 5 or 1%; "
+     "allowed: 0 to 1000000, or 0% to 100%\n"},
+    {"[shutdown]\ntolerate = 0,5%\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: tolerate = 0,5%: decimals are not read: write a whole number, as in 5 or 1%; "
+     "allowed: 0 to 1000000, or 0% to 100%\n"},
+    {"[shutdown]\ntolerate = 1.\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: tolerate = 1.: decimals are not read: write a whole number, as in 5 or 1%; "
+     "allowed: 0 to 1000000, or 0% to 100%\n"},
+    {"[shutdown]\ntolerate = 1000001\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: tolerate = 1000001: too large; allowed: 0 to 1000000, or 0% to 100%\n"},
+    {"[shutdown]\ntolerate = 101%\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: tolerate = 101%: too large; allowed: 0 to 1000000, or 0% to 100%\n"},
+    {"[shutdown]\ntolerate = 99999999999999999999\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: tolerate = 99999999999999999999: too large; allowed: 0 to 1000000, or 0% to "
+     "100%\n"},
+    {"[shutdown]\ntolerate = 99999999999999999999%\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: tolerate = 99999999999999999999%: too large; allowed: 0 to 1000000, or 0% to "
+     "100%\n"},
+    {"[shutdown]\ntolerate = -1\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: tolerate = -1: neither a number nor a percentage: write a whole number, or one "
+     "and % right behind it, as in 1%; allowed: 0 to 1000000, or 0% to 100%\n"},
+    {"[shutdown]\ntolerate = %\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: tolerate = %: neither a number nor a percentage: write a whole number, or one "
+     "and % right behind it, as in 1%; allowed: 0 to 1000000, or 0% to 100%\n"},
+    {"[shutdown]\ntolerate = 5 %\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: tolerate = 5 %: neither a number nor a percentage: write a whole number, or one "
+     "and % right behind it, as in 1%; allowed: 0 to 1000000, or 0% to 100%\n"},
+    {"[shutdown]\ntolerate = %5\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: tolerate = %5: neither a number nor a percentage: write a whole number, or one "
+     "and % right behind it, as in 1%; allowed: 0 to 1000000, or 0% to 100%\n"},
+    {"[shutdown]\ntolerate = 5%%\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: tolerate = 5%%: neither a number nor a percentage: write a whole number, or one "
+     "and % right behind it, as in 1%; allowed: 0 to 1000000, or 0% to 100%\n"},
+    {"[shutdown]\ntolerate = some\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: tolerate = some: neither a number nor a percentage: write a whole number, or "
+     "one and % right behind it, as in 1%; allowed: 0 to 1000000, or 0% to 100%\n"},
+    {"[shutdown]\ntolerate = 1k\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: tolerate = 1k: neither a number nor a percentage: write a whole number, or one "
+     "and % right behind it, as in 1%; allowed: 0 to 1000000, or 0% to 100%\n"},
+    {"[shutdown]\ntolerate = auto\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: tolerate = auto: neither a number nor a percentage: write a whole number, or "
+     "one and % right behind it, as in 1%; allowed: 0 to 1000000, or 0% to 100%\n"},
+    {"[shutdown]\ntolerate = \n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: tolerate = : nothing is written behind the =; allowed: 0 to 1000000, or 0% to "
+     "100%\n"},
+    {"[shutdown]\ntimeout = 24h\nspread = 25h\n" ECHO_ROUTE,
+     {NULL},
+     "(default):3: spread = 25h: too large; allowed: 0 to 24h\n"},
+    {"[shutdown]\nspread = 5\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: spread = 5: 5 what? write 5s; allowed: 0 to 24h\n"},
+    {ECHO_ROUTE "drain = wiat\n",
+     {NULL},
+     "(default):3: drain = wiat: did you mean wait? allowed: close or wait\n"},
+    {ECHO_ROUTE "drain =\n",
+     {NULL},
+     "(default):3: drain = : nothing is written behind the =; allowed: close or wait\n"},
+    {"[route /a]\nhandler = all\nroot = /\nmissing = 10\n",
+     {NULL},
+     "(default):4: missing = 10: too large; allowed: 0 to 9, or 0% to 100%\n"},
     {"[shutdown]\nclose_code = 1005\n" ECHO_ROUTE,
      {NULL},
      "(default):2: close_code = 1005: not possible; allowed: 1000, 1001, 1008, 1011, 1012, 1013 or "

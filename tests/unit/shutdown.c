@@ -8,7 +8,9 @@
  * A world without threads or sleep: the clock jumps to the next event, which is either the moment
  * that the plan asked to be woken at or something that happens by itself.
  */
-enum { UNIT = 1000, HANDLERS_MAX = 4, NEVER = 1000000000 };
+enum { HANDLERS_MAX = 4, NEVER = 1000000000 };
+
+static const int64_t UNIT = 1000;
 
 struct world {
     int64_t signal_at;

@@ -5,7 +5,7 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <time.h>
@@ -22,6 +22,7 @@ static struct {
     struct tracker_route *route;
     sem_t stop_may_return;
     bool stop_blocks;
+    uint64_t leave; /* sessions whose peers answer */
     sem_t drained;
     atomic_size_t requests_at_stop;
     atomic_size_t cut;
@@ -29,12 +30,14 @@ static struct {
     bool gate_closed_at_refuse;
     pthread_mutex_t lock;
     char calls[64];
+    struct shutdown_options options;
 } world = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void note(const char *call)
 {
     pthread_mutex_lock(&world.lock);
-    strcat(world.calls, call);
+    size_t length = strlen(world.calls);
+    snprintf(world.calls + length, sizeof world.calls - length, "%s", call);
     pthread_mutex_unlock(&world.lock);
 }
 
@@ -80,6 +83,9 @@ static void set_up(void)
     world.route = tracker_add_route(world.tracker, "/echo");
     ck_assert_ptr_nonnull(world.route);
     tracker_on_drain(world.tracker, drain, NULL);
+    world.leave = UINT64_MAX;
+    world.options = (struct shutdown_options){
+        .tracker = world.tracker, .refuse = refuse, .stop = stop, .cut = cut};
     sem_init(&world.stop_may_return, 0, 0);
     sem_init(&world.drained, 0, 0);
 }
@@ -96,15 +102,11 @@ static void enter(int sessions, int requests)
 
 static struct shutdown_result run(int64_t timeout, int64_t delay, int signals)
 {
-    struct shutdown_options options = {.times = {.timeout = timeout, .delay = delay},
-                                       .tracker = world.tracker,
-                                       .signals = signals,
-                                       .refuse = refuse,
-                                       .stop = stop,
-                                       .cut = cut};
+    world.options.times = (struct shutdown_times){.timeout = timeout, .delay = delay};
+    world.options.signals = signals;
     struct shutdown_result result = {.status = -1};
-    int64_t began = clock_milliseconds();
-    shutdown_run(&options, &result);
+    int64_t began = world.options.signal_at = clock_milliseconds();
+    shutdown_run(&world.options, &result);
     int64_t took = clock_milliseconds() - began;
     ck_assert_int_le(result.duration, took);
     ck_assert_int_lt(took, timeout + SLACK);
@@ -117,7 +119,7 @@ START_TEST(with_nothing_in_flight_all_is_done_at_once)
     struct shutdown_result result = run(LONG, 0, -1);
     ck_assert_int_eq(result.status, 0);
     ck_assert_int_eq(result.stop, STOP_RETURNED);
-    ck_assert(!result.forced);
+    ck_assert_uint_eq(result.forced, 0);
     ck_assert_uint_eq(result.requests_cut, 0);
     ck_assert_int_lt(result.duration, LONG / 2);
     ck_assert_str_eq(world.calls, "refuse drain stop ");
@@ -134,7 +136,7 @@ static void *finish_all(void *argument)
     size_t requests = tracker_requests(world.tracker);
     (void)argument;
     sem_wait(&world.drained);
-    while (world.route->open > 0) {
+    for (uint64_t left = world.leave; world.route->open > 0 && left > 0; left--) {
         tracker_session_ended(world.route, OUTCOME_HANDSHAKE, 1001);
         tracker_leave_session(world.tracker);
     }
@@ -178,7 +180,7 @@ START_TEST(sessions_that_are_still_there_at_the_end_are_cut)
     struct shutdown_result result = run(400, 0, -1);
     ck_assert_int_eq(result.status, 1);
     ck_assert_int_eq(result.stop, STOP_RETURNED);
-    ck_assert(result.forced);
+    ck_assert_uint_eq(result.forced, 3);
     ck_assert_uint_eq(world.cut, 3);
     ck_assert_int_ge(result.duration, 300);
     ck_assert_str_eq(world.calls, "refuse drain stop cut ");
@@ -192,11 +194,51 @@ START_TEST(requests_that_take_too_long_are_cut_and_counted)
     struct shutdown_result result = run(400, 0, -1);
     ck_assert_int_eq(result.status, 1);
     ck_assert_uint_eq(result.requests_cut, 2);
+    ck_assert_uint_eq(result.forced, 2);
     ck_assert_uint_eq(world.requests_at_stop, 2); /* the server was stopped all the same */
     ck_assert_int_ge(result.duration, 200);
     tracker_leave_request(world.tracker, false);
     tracker_leave_request(world.tracker, false);
     tracker_free(world.tracker);
+}
+END_TEST
+
+/* Of 10 sessions 7 answer and 3 do not. */
+static const struct {
+    int64_t tolerate;
+    bool percent;
+    int status;
+} tolerances[] = {{2, false, 1}, {3, false, 0}, {29, true, 1}, {30, true, 0}, {100, true, 0}};
+
+START_TEST(so_many_forced_as_are_tolerated_do_not_show_in_the_status)
+{
+    world.options.tolerate = tolerances[_i].tolerate;
+    world.options.tolerate_percent = tolerances[_i].percent;
+    enter(10, 0);
+    world.leave = 7;
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, finish_all, NULL), 0);
+    struct shutdown_result result = run(400, 0, -1);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(result.status, tolerances[_i].status);
+    ck_assert_uint_eq(result.forced, 3);
+    ck_assert_uint_eq(world.cut, 3);
+    tracker_free(world.tracker);
+}
+END_TEST
+
+START_TEST(a_time_that_has_passed_since_the_signal_counts)
+{
+    enter(1, 0);
+    world.stop_blocks = true; /* so that it cannot come back just in time */
+    world.options.times.timeout = LONG;
+    world.options.signals = -1;
+    world.options.signal_at = clock_milliseconds() - LONG;
+    struct shutdown_result result = {.status = -1};
+    shutdown_run(&world.options, &result);
+    ck_assert_uint_eq(result.forced, 1);
+    ck_assert_int_ge(result.duration, LONG);
+    ck_assert_int_lt(result.duration, LONG + SLACK);
 }
 END_TEST
 
@@ -211,7 +253,7 @@ START_TEST(a_stop_that_blocks_does_not_hold_the_process)
     pthread_join(thread, NULL);
     ck_assert_int_eq(result.status, 2);
     ck_assert_int_eq(result.stop, STOP_BLOCKED);
-    ck_assert(!result.forced);
+    ck_assert_uint_eq(result.forced, 0);
     ck_assert_int_ge(result.duration, 400);
 }
 END_TEST
@@ -223,7 +265,7 @@ START_TEST(a_blocked_stop_and_forced_sessions_are_both_told)
     struct shutdown_result result = run(400, 0, -1);
     ck_assert_int_eq(result.status, 3);
     ck_assert_int_eq(result.stop, STOP_BLOCKED);
-    ck_assert(result.forced);
+    ck_assert_uint_eq(result.forced, 1);
     ck_assert_uint_eq(world.cut, 1);
 }
 END_TEST
@@ -280,6 +322,29 @@ START_TEST(a_second_signal_ends_it_after_100_ms_and_not_before)
 }
 END_TEST
 
+static void note_other(void *argument, int number)
+{
+    (void)argument;
+    note(number == SIGHUP ? "hangup " : "other ");
+    tracker_session_ended(world.route, OUTCOME_GONE, 1006);
+    tracker_leave_session(world.tracker);
+}
+
+START_TEST(another_signal_is_handed_on_and_ends_nothing)
+{
+    int signals = watch_signal(SIGHUP);
+    enter(1, 0); /* it leaves when the signal has been seen */
+    world.options.signal = note_other;
+    kill(getpid(), SIGHUP);
+    struct shutdown_result result = run(LONG, 0, signals);
+    ck_assert_int_eq(result.status, 0);
+    ck_assert_ptr_nonnull(strstr(world.calls, "hangup "));
+    ck_assert_ptr_null(strstr(world.calls, "cut "));
+    close(signals);
+    tracker_free(world.tracker);
+}
+END_TEST
+
 START_TEST(a_signal_that_comes_twice_at_once_counts_once)
 {
     int signals = watch_signal(SIGTERM);
@@ -303,10 +368,14 @@ int main(void)
     tcase_add_test(tests, the_drain_begins_after_the_delay);
     tcase_add_test(tests, sessions_that_are_still_there_at_the_end_are_cut);
     tcase_add_test(tests, requests_that_take_too_long_are_cut_and_counted);
+    tcase_add_loop_test(tests, so_many_forced_as_are_tolerated_do_not_show_in_the_status, 0,
+                        (int)(sizeof tolerances / sizeof tolerances[0]));
+    tcase_add_test(tests, a_time_that_has_passed_since_the_signal_counts);
     tcase_add_test(tests, a_stop_that_blocks_does_not_hold_the_process);
     tcase_add_test(tests, a_blocked_stop_and_forced_sessions_are_both_told);
     tcase_add_loop_test(tests, a_second_signal_ends_it_after_100_ms_and_not_before, 0,
                         (int)(sizeof signals_sent / sizeof signals_sent[0]));
+    tcase_add_test(tests, another_signal_is_handed_on_and_ends_nothing);
     tcase_add_test(tests, a_signal_that_comes_twice_at_once_counts_once);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

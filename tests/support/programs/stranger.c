@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "handlers/handler.h"
+#include "server/clock.h"
 #include "server/descriptor.h"
 #include "server/server.h"
 #include "server/shutdown.h"
@@ -79,6 +80,7 @@ int main(void)
         return 71;
     const struct shutdown_options shutdown = {.times = {.timeout = 4000},
                                               .tracker = tracker,
+                                              .signal_at = clock_milliseconds(),
                                               .signals = descriptor,
                                               .refuse = refuse,
                                               .stop = stop,
