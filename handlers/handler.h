@@ -29,6 +29,7 @@ struct http_request {
     const char *method;
     const char *path;  /* decoded, dot segments removed: "/files/a b.txt" */
     const char *rest;  /* the part of `path` that a prefix route's star stands for: "a b.txt" */
+    bool exact;        /* the route has no star */
     const char *query; /* as sent, without the question mark; NULL: none */
     const char *remote_address;
     uint16_t remote_port;
@@ -36,7 +37,7 @@ struct http_request {
     void *connection;                                                     /* the server's own */
 };
 
-/* What an answer begins with. Whatever is zero is left out of the response. */
+/* What an answer begins with; `type` and `headers` may be NULL. */
 struct http_answer {
     int status;
     const char *type;    /* Content-Type */

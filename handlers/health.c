@@ -26,12 +26,13 @@ static void health_http(void *state, const struct http_request *request)
     (void)state;
     static const char json[] = "application/json";
     const char *which = request->rest;
+    enum readiness now = readiness_get();
     if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0)
         http_refuse_method(request, "GET, HEAD");
     else if (strcmp(which, "live") == 0)
         http_respond(request, 200, json, "{\"status\":\"live\"}\n");
     else if (strcmp(which, "") == 0 || strcmp(which, "ready") == 0)
-        http_respond(request, answers[readiness_get()].status, json, answers[readiness_get()].body);
+        http_respond(request, answers[now].status, json, answers[now].body);
     else
         http_respond(request, 404, json, "{\"error\":\"there are live and ready here\"}\n");
 }

@@ -40,6 +40,8 @@ static const struct option options[] = {
     {0},
 };
 
+enum { QUERY_MAX = 1024 }; /* of a redirect; a longer query is left out */
+
 struct folder {
     int descriptor;
     const char *index;
@@ -181,7 +183,7 @@ static void redirect(const struct http_request *request)
     static const char ending[] = "/\r\n";
     const char *slash = strrchr(request->path, '/');
     const char *name = slash == NULL ? request->path : slash + 1;
-    char headers[3 * NAME_MAX + 64] = "Location: ";
+    char headers[3 * NAME_MAX + QUERY_MAX + 64] = "Location: ";
     char *end = headers + strlen(headers);
 
     if (*name == '\0' || strlen(name) > NAME_MAX) {
@@ -194,7 +196,10 @@ static void redirect(const struct http_request *request)
         else
             end += sprintf(end, "%%%02X", (unsigned)(unsigned char)*name);
     }
-    memcpy(end, ending, sizeof ending);
+    if (request->query != NULL && strlen(request->query) < QUERY_MAX)
+        end += sprintf(end, "/?%s\r\n", request->query);
+    else
+        memcpy(end, ending, sizeof ending);
     http_begin(request, &(struct http_answer){.status = 301, .headers = headers});
 }
 
@@ -273,7 +278,7 @@ static void static_http(void *state, const struct http_request *request)
                       O_RDONLY | O_NONBLOCK | O_NOCTTY);
     if (file >= 0 && fstat(file, &about) == 0 && S_ISDIR(about.st_mode)) {
         close(file);
-        if (request->path[strlen(request->path) - 1] != '/') {
+        if (!request->exact && request->path[strlen(request->path) - 1] != '/') {
             redirect(request);
             return;
         }

@@ -155,7 +155,7 @@ static void tell_routes(const struct tracker *tracker)
     const struct tracker_route *route = tracker_routes(tracker);
     for (; route != NULL; route = route->next)
         count++;
-    struct progress_row *rows = log_terminal() ? calloc(count, sizeof *rows) : NULL;
+    struct progress_row *rows = log_terminal() ? calloc(count + 1, sizeof *rows) : NULL;
     size_t used = 0;
     for (route = tracker_routes(tracker); route != NULL; route = route->next) {
         struct tracker_report report = tracker_report(tracker, route);
@@ -194,7 +194,7 @@ const char *announce_stop_name(const struct shutdown_result *result)
 
 void announce_result(const struct tracker *tracker, const struct shutdown_result *result)
 {
-    struct tracker_report all = tracker_report(tracker, NULL);
+    const struct tracker_report all = result->all;
     struct tracker_timing timing = {0};
     tracker_timings(tracker, &timing);
     if (log_terminal())

@@ -37,11 +37,11 @@ static void log_refusal(struct server *server, const struct http_exchange *excha
     address_join(exchange->request.remote_address, exchange->request.remote_port, address,
                  sizeof address);
     const struct log_field fields[] = {
-        LOG_TEXT("address", address),          LOG_TEXT("route", route),
-        LOG_NUMBER("status", refusal->status), LOG_TEXT("why", refusal->why),
-        LOG_NUMBER("not_logged", left_out),
+        LOG_TEXT("address", address),     LOG_TEXT("route", route),
+        LOG_TEXT("path", exchange->path), LOG_NUMBER("status", refusal->status),
+        LOG_TEXT("why", refusal->why),    LOG_NUMBER("not_logged", left_out),
     };
-    log_fields(LOG_INFO, "refused", fields, left_out > 0 ? 5 : 4);
+    log_fields(LOG_INFO, "refused", fields, left_out > 0 ? 6 : 5);
 }
 
 static void refuse(struct server *server, struct http_exchange *exchange,
@@ -62,6 +62,7 @@ static const struct refusal refusals[] = {
     [REFUSED_ROUTE] = {REFUSED_ROUTE, 404, "there is nothing at this path"},
     [REFUSED_DESCRIPTORS] = {REFUSED_DESCRIPTORS, 503,
                              "the connection could not be taken over; please try again"},
+    [REFUSED_GONE] = {REFUSED_GONE, 0, "the peer has reset the connection"},
 };
 
 /* Writes the 101; an idle socket's buffer takes that much, or the peer has gone. */
@@ -72,6 +73,18 @@ static bool send_response(int socket, const char *accept)
     return send(socket, response, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length;
 }
 
+/* There is no memory for a session: the socket is ours already, and so is the answer. */
+static const struct refusal no_memory = {REFUSED_DESCRIPTORS, 0, "out of memory"};
+
+static void refuse_taken(int socket)
+{
+    char response[512];
+    size_t length = handshake_refusal(response, sizeof response, 503, no_memory.why);
+    send(socket, response, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    shutdown(socket, SHUT_RDWR);
+    close(socket);
+}
+
 /* From a checked request to a session on a loop. Returns NULL, or why not. */
 static const struct refusal *start_session(const struct http_exchange *exchange,
                                            const struct route *route, const char *key,
@@ -79,31 +92,31 @@ static const struct refusal *start_session(const struct http_exchange *exchange,
 {
     const struct http_request *request = &exchange->request;
     const struct mg_request_info *info = mg_get_request_info(exchange->connection);
-    static const struct refusal gone = {REFUSED_DESCRIPTORS, 0, "the peer has reset"};
     char accept[HANDSHAKE_ACCEPT_SIZE];
     if (handshake_accept(key, accept) != 0)
         return &refusals[REFUSED_DESCRIPTORS];
     int socket = takeover_connection(request->remote_address, request->remote_port,
                                      (uint16_t)info->server_port);
     if (socket == TAKEOVER_GONE)
-        return &gone;
+        return &refusals[REFUSED_GONE];
     if (socket < 0)
         return &refusals[REFUSED_DESCRIPTORS];
 
     struct sockaddr_storage peer = {0};
     socklen_t length = sizeof peer;
-    struct session *session = NULL;
-    if (getpeername(socket, (struct sockaddr *)&peer, &length) == 0)
-        session = session_new(socket, route, (struct sockaddr *)&peer, exchange->headers,
-                              exchange->header_count);
-    if (session == NULL) {
-        shutdown(socket, SHUT_RDWR);
+    if (getpeername(socket, (struct sockaddr *)&peer, &length) != 0) {
         close(socket);
-        return &gone;
+        return &refusals[REFUSED_GONE];
+    }
+    struct session *session = session_new(socket, route, (struct sockaddr *)&peer,
+                                          exchange->headers, exchange->header_count);
+    if (session == NULL) {
+        refuse_taken(socket);
+        return &no_memory;
     }
     if (!send_response(socket, accept)) {
         session_discard(session);
-        return &gone;
+        return &refusals[REFUSED_GONE];
     }
     loops_add(loops, session);
     return NULL;
@@ -171,8 +184,11 @@ static bool wants_upgrade(const struct http_exchange *exchange)
 static void flush_response(const struct server *server, const struct http_exchange *exchange)
 {
     const struct mg_request_info *info = mg_get_request_info(exchange->connection);
+    int64_t deadline = atomic_load(&server->deadline);
+    if (deadline == 0) /* the gate has closed this moment */
+        deadline = clock_milliseconds() + server->options.handshake_timeout;
     takeover_flush(exchange->request.remote_address, exchange->request.remote_port,
-                   (uint16_t)info->server_port, atomic_load(&server->deadline));
+                   (uint16_t)info->server_port, deadline);
 }
 
 static void serve(struct server *server, struct http_exchange *exchange, const struct route *route)
@@ -188,6 +204,7 @@ static void serve(struct server *server, struct http_exchange *exchange, const s
             refuse(server, exchange, route->counts, &upgrade_required);
         return;
     }
+    exchange->request.exact = !route->prefix;
     handler->http(route->state, &exchange->request);
 }
 

@@ -107,6 +107,11 @@ int http_read(struct http_exchange *exchange, struct mg_connection *connection, 
     if (find_header(&exchange->request, "Transfer-Encoding") != NULL)
         exchange->body = true;
     exchange->path[0] = '\0';
+    if (strcmp(exchange->http_version, "1.1") == 0 &&
+        find_header(&exchange->request, "Host") == NULL) {
+        *why = "an HTTP/1.1 request needs a Host header";
+        return 400;
+    }
     if (strlen(info->local_uri_raw) >= HTTP_PATH_MAX) {
         *why = "the path is longer than 4095 bytes";
         return 414;

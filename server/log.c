@@ -1,6 +1,7 @@
 #include "server/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -195,7 +196,9 @@ static void write_all(const char *data, size_t length)
 {
     while (length > 0) {
         ssize_t written = write(STDERR_FILENO, data, length);
-        if (written < 0 && errno != EINTR)
+        if (written < 0 && errno == EAGAIN) /* somebody has made it non-blocking */
+            poll(&(struct pollfd){.fd = STDERR_FILENO, .events = POLLOUT}, 1, -1);
+        else if (written < 0 && errno != EINTR)
             return; /* nobody is left to be told */
         if (written > 0) {
             data += written;

@@ -16,7 +16,10 @@
 /* What other threads have asked of a loop. */
 enum { ASKED_DRAIN = 1, ASKED_CUT = 2, ASKED_STOP = 4, ASKED_BEAT = 8 };
 
-enum { PACE_INTERVAL = 10 }; /* milliseconds */
+enum {
+    PACE_INTERVAL = 10, /* milliseconds */
+    TIME_EVERY = 64,    /* sessions */
+};
 
 struct loop {
     struct session_home home;
@@ -74,7 +77,8 @@ static void on_pace(uv_timer_t *timer)
     while (loop->drained < due && home->next_to_drain != NULL) {
         struct session *session = home->next_to_drain;
         home->next_to_drain = session_newer(session);
-        loop->drained++;
+        if (loop->drained++ % TIME_EVERY == 0)
+            uv_update_time(&home->uv); /* each Close has its own time to be answered */
         session_drain(session, false);
     }
     if (home->next_to_drain == NULL)
@@ -266,8 +270,11 @@ struct loops *loops_start(size_t count, struct tracker *tracker,
         }
         loops->loop[loops->count] = loop;
     }
-    tracker_on_drain(tracker, begin_drain, loops);
-    return loops;
+    if (tracker_on_drain(tracker, begin_drain, loops) == 0)
+        return loops;
+    loops_stop(loops, INT64_MAX);
+    errno = ENOSPC;
+    return NULL;
 }
 
 void loops_add(struct loops *loops, struct session *session)

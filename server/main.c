@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "config/config.h"
@@ -38,27 +39,39 @@ static sigset_t block_signals(void)
     sigaddset(&signals, SIGUSR2);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
-    if (getpid() == 1)
+    signal(SIGXFSZ, SIG_IGN); /* a report that is too large is an error of its write */
+    if (getpid() == 1) {
         signal(SIGCHLD, SIG_IGN); /* orphans become ours: the kernel is to reap them */
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            ; /* and those that have ended already */
+    }
     return signals;
 }
 
-static int test(const struct config *config)
+/* How messages call the configuration. */
+static const char *source_name(const struct command_line *line)
+{
+    return line->path == NULL ? "(default)" : line->path;
+}
+
+static int test(const struct config *config, const char *name)
 {
     struct program program;
-    char error[512];
-    int status = program_prepare(&program, config, error, sizeof error);
-    if (status != 0)
-        fprintf(stderr, "lastcall: %s\n", error);
-    else
+    int status = program_prepare(&program, config, name, stderr);
+    if (status == 0)
         printf("lastcall: the configuration is good\n");
-    program_free(&program);
+    program_free(&program, INT64_MAX);
     return status;
 }
 
 /* Asks the first health route at the first address. */
 static int health(const struct config *config)
 {
+    if (config->server.listen[0].port == 0) {
+        fprintf(stderr,
+                "lastcall: server.listen has port 0, any free one: nobody can know which\n");
+        return 1;
+    }
     for (size_t i = 0; i < config->route_count; i++) {
         const struct config_route *route = &config->routes[i];
         if (handlers[route->group] != &handler_health)
@@ -66,8 +79,9 @@ static int health(const struct config *config)
         char path[512];
         char error[256];
         snprintf(path, sizeof path, "%s%s", route->path, route->prefix ? "/live" : "");
+        /* A route without a star has readiness alone: 503 is the answer of one who lives, too. */
         if (probe(config->server.listen[0].host, config->server.listen[0].port, path,
-                  PROBE_PATIENCE, error, sizeof error) == 0)
+                  route->prefix ? 0 : 503, PROBE_PATIENCE, error, sizeof error) == 0)
             return 0;
         fprintf(stderr, "lastcall: %s\n", error);
         return 1;
@@ -96,14 +110,14 @@ static int execute(const struct command_line *line, const struct config *config,
 {
     switch (line->command) {
     case COMMAND_TEST:
-        return test(config);
+        return test(config, source_name(line));
     case COMMAND_DUMP:
         config_dump(config, handler_groups(), stdout);
         return 0;
     case COMMAND_HEALTH:
         return health(config);
     default:
-        return run(config, blocked);
+        return run(config, source_name(line), blocked);
     }
 }
 

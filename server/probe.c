@@ -31,13 +31,13 @@ static int ask(int socket, const struct addrinfo *address, const char *path, int
             break;
     }
     text[length] = '\0';
-    if (sscanf(text, "HTTP/1.1 %d", status) != 1)
+    if (sscanf(text, "HTTP/1.%*d %d", status) != 1)
         *status = 0;
     return 0;
 }
 
-int probe(const char *host, uint16_t port, const char *path, int64_t milliseconds, char *error,
-          size_t error_size)
+int probe(const char *host, uint16_t port, const char *path, int also_good, int64_t milliseconds,
+          char *error, size_t error_size)
 {
     const char *node = *host == '\0' ? "127.0.0.1" : host;
     const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
@@ -55,16 +55,20 @@ int probe(const char *host, uint16_t port, const char *path, int64_t millisecond
     struct timeval patience = {.tv_sec = milliseconds / 1000,
                                .tv_usec = milliseconds % 1000 * 1000};
     int asked = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(asked, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    setsockopt(asked, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    if (asked >= 0) {
+        setsockopt(asked, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        setsockopt(asked, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    }
     int result = asked < 0 ? -1 : ask(asked, address, path, &status);
     if (result != 0)
         snprintf(error, error_size, "%s does not answer: %s", name,
                  errno == EAGAIN ? "no word within the time allowed" : strerror(errno));
-    else if (status != 200)
+    else if (status == 0)
+        snprintf(error, error_size, "%s ended the connection without an HTTP answer", name);
+    else if (status != 200 && status != also_good)
         snprintf(error, error_size, "%s answers %d to GET %s", name, status, path);
     if (asked >= 0)
         close(asked);
     freeaddrinfo(address);
-    return result == 0 && status == 200 ? 0 : -1;
+    return result == 0 && status != 0 && (status == 200 || status == also_good) ? 0 : -1;
 }

@@ -15,12 +15,13 @@
 #include "server/log.h"
 #include "server/metrics.h"
 #include "server/readiness.h"
+#include "server/report.h"
 #include "server/takeover.h"
 
 enum {
     CONNECTIONS_AUTO_MAX = 100000,
     DESCRIPTORS_RESERVE = 64, /* above the floor, for everything that is not a session */
-    LOOPS_PATIENCE = 200,     /* milliseconds that loops may take to end */
+    DESCRIPTORS_OF_LOOP = 4,
 };
 
 /* --- routes --- */
@@ -33,34 +34,35 @@ static char *route_name(const struct config_route *route)
     return name;
 }
 
-static int prepare_route(struct program *program, const struct config_route *from, char *error,
-                         size_t error_size)
+/* Returns 0, or an exit status, having written why. */
+static int prepare_route(struct program *program, const struct config_route *from, const char *name,
+                         FILE *errors)
 {
     struct route *route = &program->routes[program->route_count++];
+    const struct handler *handler = handlers[from->group];
+    char why[256];
     route->path = from->path;
     route->prefix = from->prefix;
     route->drain_waits = from->drain == CONFIG_DRAIN_WAIT;
     route->name = route_name(from);
-    route->handler = handlers[from->group];
     if (route->name == NULL) {
-        snprintf(error, error_size, "out of memory");
+        fprintf(errors, "lastcall: out of memory\n");
         return EXIT_SYSTEM;
     }
-    if (route->handler->start == NULL)
-        return 0;
-    char why[256];
-    if (route->handler->start(from->values, &route->state, why, sizeof why) == 0)
-        return 0;
-    if (from->line > 0)
-        snprintf(error, error_size, "line %d: [%s]: %s", from->line, from->section, why);
-    else
-        snprintf(error, error_size, "[%s]: %s", from->section, why);
-    route->handler = NULL; /* nothing to stop */
-    return EXIT_CONFIGURATION;
+    if (handler->start != NULL &&
+        handler->start(from->values, &route->state, why, sizeof why) != 0) {
+        if (from->line > 0)
+            fprintf(errors, "%s:%d: [%s]: %s\n", name, from->line, from->section, why);
+        else
+            fprintf(errors, "%s: [%s]: %s\n", name, from->section, why);
+        return EXIT_CONFIGURATION;
+    }
+    route->handler = handler; /* from here on there is something to stop */
+    return 0;
 }
 
-int program_prepare(struct program *program, const struct config *config, char *error,
-                    size_t error_size)
+int program_prepare(struct program *program, const struct config *config, const char *name,
+                    FILE *errors)
 {
     *program = (struct program){.config = config};
     program->limits = (struct session_limits){
@@ -75,15 +77,22 @@ int program_prepare(struct program *program, const struct config *config, char *
     };
     program->routes = calloc(config->route_count, sizeof *program->routes);
     if (program->routes == NULL) {
-        snprintf(error, error_size, "out of memory");
+        fprintf(errors, "lastcall: out of memory\n");
         return EXIT_SYSTEM;
     }
+    int status = 0;
     for (size_t i = 0; i < config->route_count; i++) {
-        int status = prepare_route(program, &config->routes[i], error, error_size);
-        if (status != 0)
-            return status;
+        int one = prepare_route(program, &config->routes[i], name, errors);
+        if (one != 0)
+            status = one;
     }
-    return 0;
+    char why[512];
+    if (*config->shutdown.report != '\0' &&
+        report_check(config->shutdown.report, why, sizeof why) != 0) {
+        fprintf(errors, "%s: shutdown.report: %s\n", name, why);
+        status = EXIT_CONFIGURATION;
+    }
+    return status;
 }
 
 /* --- limits --- */
@@ -108,7 +117,9 @@ static int set_limits(struct program *program, char *error, size_t error_size)
         return EXIT_SYSTEM;
     }
     floor += server_descriptors((unsigned)config->server.http_threads, config->server.listen_count);
-    size_t needed = (size_t)floor + DESCRIPTORS_RESERVE;
+    program->loop_count =
+        config->server.loops == OPTION_AUTO ? loops_processors() : (size_t)config->server.loops;
+    size_t needed = (size_t)floor + DESCRIPTORS_RESERVE + program->loop_count * DESCRIPTORS_OF_LOOP;
     size_t wanted =
         config->limits.connections == OPTION_AUTO ? 1 : (size_t)config->limits.connections;
     if (needed + wanted > available) {
@@ -124,8 +135,6 @@ static int set_limits(struct program *program, char *error, size_t error_size)
         if (program->connections > CONNECTIONS_AUTO_MAX)
             program->connections = CONNECTIONS_AUTO_MAX;
     }
-    program->loop_count =
-        config->server.loops == OPTION_AUTO ? loops_processors() : (size_t)config->server.loops;
     if (descriptor_init(floor, needed + program->connections) != 0 || takeover_init() != 0) {
         snprintf(error, error_size, "descriptors cannot be had: %s", strerror(errno));
         return EXIT_SYSTEM;
@@ -193,7 +202,7 @@ static int start_server(struct program *program, char *error, size_t error_size)
     };
     program->server = server_start(&options, error, error_size);
     if (program->server == NULL)
-        return EXIT_LISTEN;
+        return errno == EADDRNOTAVAIL ? EXIT_LISTEN : EXIT_SYSTEM;
     if (server_self_test(program->server, error, error_size) == 0)
         return 0;
     tracker_close_gate(program->tracker);
@@ -281,10 +290,9 @@ void program_cut(void *argument)
     loops_cut(program->loops);
 }
 
-int program_free(struct program *program)
+int program_free(struct program *program, int64_t deadline)
 {
-    if (program->loops != NULL &&
-        loops_stop(program->loops, clock_milliseconds() + LOOPS_PATIENCE) != 0)
+    if (program->loops != NULL && loops_stop(program->loops, deadline) != 0)
         return -1;
     for (size_t i = 0; i < program->route_count; i++) {
         struct route *route = &program->routes[i];

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "config/config.h"
 #include "server/loop.h"
@@ -39,13 +40,18 @@ struct program {
 };
 
 /*
- * Has every handler prepare its routes; nothing is opened to the world. Returns 0, or an exit
- * status with one line in `error`; program_free is due in either case.
+ * Has every handler prepare its routes, and looks whether the report can be written; nothing is
+ * opened to the world. `name` is that of the
+ * configuration's file. Returns 0, or an exit status, all mistakes having been written to
+ * `errors`; program_free is due in either case.
  */
-int program_prepare(struct program *program, const struct config *config, char *error,
-                    size_t error_size);
+int program_prepare(struct program *program, const struct config *config, const char *name,
+                    FILE *errors);
 
-/* Starts everything; afterwards requests are served. Returns as program_prepare does. */
+/*
+ * Starts everything; afterwards requests are served. Returns 0, or an exit status with one line in
+ * `error`; program_free is due in either case.
+ */
 int program_start(struct program *program, char *error, size_t error_size);
 
 /* The three steps of a shutdown, for struct shutdown_options; `program` is a struct program. */
@@ -54,9 +60,10 @@ void program_stop_server(void *program);
 void program_cut(void *program);
 
 /*
- * Frees what there is; the server must have been stopped or never started. Returns 0, or -1 when
- * a loop is still blocked by a handler: the process must then be ended with _exit.
+ * Frees what there is; the server must have been stopped or never started. Loops are waited for
+ * until `deadline` (clock_milliseconds). Returns 0, or -1 when one is still blocked by a handler:
+ * the process must then be ended with _exit.
  */
-int program_free(struct program *program);
+int program_free(struct program *program, int64_t deadline);
 
 #endif

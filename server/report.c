@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "server/announce.h"
@@ -26,10 +28,33 @@ static int explain(const char *path, char *error, size_t error_size)
     return -1;
 }
 
+/*
+ * Makes the new file. What a process of the same number has left behind, as PID 1 always has it,
+ * is taken away first; a link that somebody laid there is never followed. Returns -1 with errno.
+ */
+static int create(const char *name)
+{
+    if (unlink(name) != 0 && errno != ENOENT)
+        return -1;
+    return open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+}
+
+/* Whether a file can take the place of what is at `path`; else sets errno. */
+static bool replaceable(const char *path)
+{
+    struct stat about;
+    if (lstat(path, &about) != 0)
+        return errno == ENOENT;
+    if (S_ISREG(about.st_mode))
+        return true;
+    errno = S_ISDIR(about.st_mode) ? EISDIR : EEXIST;
+    return false;
+}
+
 int report_check(const char *path, char *error, size_t error_size)
 {
     char *name = name_beside(path);
-    int file = name == NULL ? -1 : open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    int file = name == NULL || !replaceable(path) ? -1 : create(name);
     int result = file < 0 ? explain(path, error, error_size) : 0;
     if (file >= 0) {
         close(file);
@@ -74,24 +99,24 @@ static json_t *routes(const struct tracker *tracker)
 static json_t *make_report(const struct tracker *tracker, const struct shutdown_result *result)
 {
     char now[32];
-    struct tracker_report all = tracker_report(tracker, NULL);
     struct tracker_timing timing = {0};
     tracker_timings(tracker, &timing);
     clock_format(now, sizeof now);
-    return json_pack(
-        "{s:s, s:s, s:i, s:I, s:s, s:s, s:o, s:I, s:I, s:o, s:o, s:o}", "version", LASTCALL_VERSION,
-        "time", now, "status", result->status, "duration_ms", (json_int_t)result->duration, "drain",
-        result->forced > 0 ? "forced" : "complete", "mg_stop", announce_stop_name(result),
-        "sessions", counts(&all), "http_finished", (json_int_t)tracker_requests_finished(tracker),
-        "http_cut", (json_int_t)result->requests_cut, "signal_to_close_ms",
-        percentiles(&timing.signal_to_close), "close_to_answer_ms",
-        percentiles(&timing.close_to_answer), "routes", routes(tracker));
+    return json_pack("{s:s, s:s, s:i, s:I, s:s, s:s, s:o, s:I, s:I, s:o, s:o, s:o}", "version",
+                     LASTCALL_VERSION, "time", now, "status", result->status, "duration_ms",
+                     (json_int_t)result->duration, "drain",
+                     result->forced > 0 ? "forced" : "complete", "mg_stop",
+                     announce_stop_name(result), "sessions", counts(&result->all), "http_finished",
+                     (json_int_t)tracker_requests_finished(tracker), "http_cut",
+                     (json_int_t)result->requests_cut, "signal_to_close_ms",
+                     percentiles(&timing.signal_to_close), "close_to_answer_ms",
+                     percentiles(&timing.close_to_answer), "routes", routes(tracker));
 }
 
 /* Returns 0, or -1 with errno. */
 static int write_file(const char *name, const char *text)
 {
-    int descriptor = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    int descriptor = create(name);
     FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
     if (file == NULL) {
         if (descriptor >= 0)

@@ -2,13 +2,13 @@
 
 #include <poll.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "server/announce.h"
 #include "server/clock.h"
-#include "server/descriptor.h"
 #include "server/log.h"
 #include "server/program.h"
 #include "server/readiness.h"
@@ -16,7 +16,11 @@
 #include "server/shutdown.h"
 #include "server/workers.h"
 
-enum { LOG_PATIENCE = 100 }; /* milliseconds */
+/* Milliseconds. */
+enum {
+    LOG_PATIENCE = 500, /* that whoever reads the log may take at the end */
+    AT_LEAST = 10,      /* for the end itself, even when the time is up */
+};
 
 /* Out of service, and back: the balancer is told, nothing else changes. */
 static void toggle_readiness(void)
@@ -47,15 +51,18 @@ static void wait_for_stop(struct program *program, int signals)
 {
     struct signalfd_siginfo info;
     struct pollfd event = {.fd = signals, .events = POLLIN};
+    int64_t next_look = 0;
     for (;;) {
-        if (poll(&event, 1, WORKERS_LOOK_INTERVAL) == 0) {
-            workers_look();
+        poll(&event, 1, clock_poll_timeout(next_look));
+        if (clock_milliseconds() >= next_look) {
+            next_look = clock_milliseconds() + workers_look();
             announce_alive(program->loops);
-        } else if (read(signals, &info, sizeof info) == sizeof info) {
-            if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
-                break;
-            take_signal(program, (int)info.ssi_signo);
         }
+        if (read(signals, &info, sizeof info) != sizeof info)
+            continue;
+        if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+            break;
+        take_signal(program, (int)info.ssi_signo);
     }
     readiness_set(READINESS_STOPPING);
     log_event(LOG_INFO, "signal", LOG_TEXT("name", info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM"),
@@ -68,6 +75,7 @@ static void tell_progress(void *argument, const struct shutdown_progress *progre
     const struct program *program = argument;
     announce_progress(program->tracker, progress);
     announce_alive(program->loops);
+    workers_look();
 }
 
 static void write_report(const struct program *program, const struct shutdown_result *result)
@@ -76,6 +84,21 @@ static void write_report(const struct program *program, const struct shutdown_re
     char error[512];
     if (*path != '\0' && report_write(path, program->tracker, result, error, sizeof error) != 0)
         log_event(LOG_ERROR, error, LOG_TEXT("key", "shutdown.report"));
+}
+
+/* Frees everything, and the log at last, with what is left of the time. Returns the status. */
+static int end(struct program *program, const struct shutdown_result *result, int64_t deadline)
+{
+    int64_t soon = clock_milliseconds() + AT_LEAST;
+    if (deadline < soon)
+        deadline = soon;
+    bool joined = result->stop == STOP_RETURNED && program_free(program, deadline) == 0;
+    announce_close();
+    int64_t left = deadline - clock_milliseconds();
+    log_stop(left < 0 ? 0 : left > LOG_PATIENCE ? LOG_PATIENCE : (int)left);
+    if (!joined)
+        _exit(result->status); /* threads that cannot be joined still use what would be freed */
+    return result->status;
 }
 
 static int drain(struct program *program, int signals)
@@ -96,58 +119,53 @@ static int drain(struct program *program, int signals)
         .signal = take_signal,
     };
     struct shutdown_result result;
+    int64_t deadline = options.signal_at + options.times.timeout;
     const struct drain_plan plan = {
         .signal_at = options.signal_at,
         .spread = config->shutdown.spread,
-        .wait_until = options.signal_at + options.times.timeout - config->shutdown.close_timeout,
+        .wait_until = deadline - config->shutdown.close_timeout,
     };
     loops_plan_drain(program->loops, &plan);
     shutdown_run(&options, &result);
     write_report(program, &result);
     announce_result(program->tracker, &result);
-    announce_close();
-    log_stop(LOG_PATIENCE);
-    if (result.stop != STOP_RETURNED || program_free(program) != 0)
-        _exit(result.status); /* threads that cannot be joined still use what would be freed */
-    return result.status;
+    return end(program, &result, deadline);
 }
 
-/* Returns 0, or an exit status with one line in `error`. */
-static int start(struct program *program, const struct config *config, char *error,
-                 size_t error_size)
+/* Says why nothing was started. */
+static int give_up(struct program *program, int status, const char *why)
 {
-    int status = program_prepare(program, config, error, error_size);
-    if (status != 0)
-        return status;
-    if (*config->shutdown.report != '\0' &&
-        report_check(config->shutdown.report, error, error_size) != 0)
-        return EXIT_CONFIGURATION;
-    return program_start(program, error, error_size);
+    log_event(LOG_ERROR, why, LOG_NUMBER("status", status));
+    program_free(program, INT64_MAX);
+    log_stop(LOG_PATIENCE);
+    return status;
 }
 
-int run(const struct config *config, const sigset_t *blocked)
+int run(const struct config *config, const char *name, const sigset_t *blocked)
 {
     struct program program;
     char error[512];
-    if (log_start((enum log_level)config->log.level, (enum log_format)config->log.format) != 0) {
+    int status = program_prepare(&program, config, name, stderr);
+    if (status == 0 &&
+        log_start((enum log_level)config->log.level, (enum log_format)config->log.format) != 0) {
         fprintf(stderr, "lastcall: no thread for the log can be had\n");
-        return EXIT_SYSTEM;
+        status = EXIT_SYSTEM;
     }
-    int status = start(&program, config, error, sizeof error);
-    int signals =
-        status == 0 ? descriptor_keep(signalfd(-1, blocked, SFD_CLOEXEC | SFD_NONBLOCK)) : -1;
-    if (status != 0 || signals < 0) {
-        log_event(LOG_ERROR, status != 0 ? error : "no descriptor for signals",
-                  LOG_NUMBER("status", status != 0 ? status : EXIT_SYSTEM));
-        log_stop(LOG_PATIENCE);
-        if (status == 0)
-            _exit(EXIT_SYSTEM);
-        program_free(&program);
+    if (status != 0) {
+        program_free(&program, INT64_MAX);
         return status;
     }
-    announce_ready();
-    wait_for_stop(&program, signals);
-    status = drain(&program, signals);
+    int signals = signalfd(-1, blocked, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (signals < 0)
+        return give_up(&program, EXIT_SYSTEM, "no descriptor for signals can be had");
+    status = program_start(&program, error, sizeof error);
+    if (status == 0) {
+        announce_ready();
+        wait_for_stop(&program, signals);
+        status = drain(&program, signals);
+    } else {
+        give_up(&program, status, error);
+    }
     close(signals);
     return status;
 }

@@ -10,10 +10,10 @@ struct config;
 
 /*
  * Starts everything that the configuration says, serves until SIGTERM or SIGINT comes, drains, and
- * returns the exit status. `signals` are those that the caller has blocked: SIGTERM, SIGINT,
- * SIGHUP, SIGUSR1, SIGUSR2. Does not return, but ends the process with that status, where threads
- * are left that cannot be joined.
+ * returns the exit status. `name` is that of the configuration's file, for messages. `signals` are
+ * those that the caller has blocked: SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2. Does not return,
+ * but ends the process with that status, where threads are left that cannot be joined.
  */
-int run(const struct config *config, const sigset_t *signals);
+int run(const struct config *config, const char *name, const sigset_t *signals);
 
 #endif

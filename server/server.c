@@ -34,7 +34,7 @@ enum {
 static int on_civetweb_message(const struct mg_connection *connection, const char *message)
 {
     struct server *server = mg_get_user_context_data(connection);
-    if (server != NULL && !atomic_load(&server->open))
+    if (server != NULL && server->complaint[0] == '\0' && !atomic_load(&server->open))
         snprintf(server->complaint, sizeof server->complaint, "%s", message);
     log_event(LOG_DEBUG, "civetweb", LOG_TEXT("says", message));
     return 1;
@@ -82,30 +82,37 @@ static int join_addresses(const struct server_options *options, char *text, size
     return 0;
 }
 
-/* Says what CivetWeb said, in the words of the person who has to act. */
-static void explain_start(const struct server *server, const char *addresses, const char *reason,
-                          char *error, size_t error_size)
+/* Says what CivetWeb said, in the words of the person who has to act; sets errno. */
+static int explain_start(struct server *server, const char *addresses, const char *reason,
+                         char *error, size_t error_size)
 {
     const char *said = server->complaint[0] != '\0' ? server->complaint : reason;
     const char *hint = "";
+    bool threads = strstr(said, "thread") != NULL;
     if (strchr(addresses, '[') != NULL && mg_check_feature(MG_FEATURES_IPV6) == 0)
         hint = "; this build of CivetWeb has no IPv6";
-    snprintf(error, error_size, "cannot listen on %s: %s%s", addresses, said, hint);
+    if (threads)
+        snprintf(error, error_size, "server.http_threads = %u cannot be had: %s",
+                 server->options.http_threads, said);
+    else
+        snprintf(error, error_size, "cannot listen on %s: %s%s", addresses, said, hint);
+    if (server->context != NULL) { /* it goes on with fewer threads; we do not */
+        workers_release();
+        mg_stop(server->context);
+    }
+    errno = threads ? EAGAIN : EADDRNOTAVAIL;
+    return -1;
 }
 
-static int start_civetweb(struct server *server, char *error, size_t error_size)
+static int start_context(struct server *server, const char *addresses, char *error,
+                         size_t error_size)
 {
-    char addresses[ADDRESSES_MAX];
     char threads[16];
     char queue[16];
     char backlog[16];
     char timeout[24];
     char reason[256] = "";
     unsigned code = 0;
-    if (join_addresses(&server->options, addresses, sizeof addresses) != 0) {
-        snprintf(error, error_size, "server.listen: too many addresses");
-        return -1;
-    }
     snprintf(threads, sizeof threads, "%u", server->options.http_threads);
     snprintf(queue, sizeof queue, "%d", QUEUE);
     snprintf(backlog, sizeof backlog, "%d", BACKLOG);
@@ -127,6 +134,8 @@ static int start_civetweb(struct server *server, char *error, size_t error_size)
         "no",
         "decode_url",
         "no",
+        "enable_auth_domain_check",
+        "no", /* an absolute URI is ours, whatever its host */
         NULL,
     };
     struct mg_init_data init = {
@@ -134,9 +143,18 @@ static int start_civetweb(struct server *server, char *error, size_t error_size)
     struct mg_error_data problem = {
         .code = &code, .text = reason, .text_buffer_size = sizeof reason};
     server->context = mg_start2(&init, &problem);
-    if (server->context != NULL)
+    if (server->context != NULL && strstr(server->complaint, "thread") == NULL)
         return 0;
-    explain_start(server, addresses, reason, error, error_size);
+    return explain_start(server, addresses, reason, error, error_size);
+}
+
+static int start_civetweb(struct server *server, char *error, size_t error_size)
+{
+    char addresses[ADDRESSES_MAX];
+    if (join_addresses(&server->options, addresses, sizeof addresses) == 0)
+        return start_context(server, addresses, error, error_size);
+    snprintf(error, error_size, "server.listen: too many addresses");
+    errno = EADDRNOTAVAIL;
     return -1;
 }
 
@@ -154,6 +172,7 @@ struct server *server_start(const struct server_options *options, char *error, s
     struct server *server = calloc(1, sizeof *server);
     if (server == NULL) {
         snprintf(error, error_size, "out of memory");
+        errno = ENOMEM;
         return NULL;
     }
     server->options = *options;
@@ -168,9 +187,11 @@ struct server *server_start(const struct server_options *options, char *error, s
     workers_init(options->http_threads);
     mg_init_library(0);
     if (start_civetweb(server, error, error_size) != 0) {
+        int reason = errno;
         mg_exit_library();
         pthread_mutex_destroy(&server->lock);
         free(server);
+        errno = reason;
         return NULL;
     }
     server->listeners = takeover_find_listeners();
@@ -248,14 +269,14 @@ void server_open(struct server *server)
     atomic_store(&server->open, true);
 }
 
-void server_refuse_connections(void)
+size_t server_refuse_connections(void)
 {
     char response[512];
     size_t length = door_refusal(response, sizeof response);
-    takeover_listeners(response, length);
+    return takeover_listeners(response, length);
 }
 
-void server_stop_context(struct mg_context *context, int64_t deadline)
+size_t server_stop_context(struct mg_context *context, int64_t deadline)
 {
     char response[512];
     size_t length = door_refusal(response, sizeof response);
@@ -268,19 +289,25 @@ void server_stop_context(struct mg_context *context, int64_t deadline)
     }
     takeover_wake_master();
     mg_stop(context);
-    takeover_rest(response, length);
+    return takeover_rest(response, length);
+}
+
+static void count_refused(const struct server *server, size_t count)
+{
+    while (count-- > 0)
+        tracker_refused(server->options.elsewhere, REFUSED_DRAINING);
 }
 
 void server_refuse(struct server *server, int64_t deadline)
 {
-    workers_release();
     atomic_store(&server->deadline, deadline);
-    server_refuse_connections();
+    workers_release();
+    count_refused(server, server_refuse_connections());
 }
 
 void server_stop(struct server *server)
 {
-    server_stop_context(server->context, atomic_load(&server->deadline));
+    count_refused(server, server_stop_context(server->context, atomic_load(&server->deadline)));
     mg_exit_library();
     pthread_mutex_destroy(&server->lock);
     free(server);

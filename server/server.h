@@ -38,7 +38,8 @@ int server_descriptors(unsigned http_threads, size_t address_count);
 
 /*
  * Starts CivetWeb; until server_open every request is answered 503. descriptor_init and
- * takeover_init come before. Returns NULL with one line in `error`.
+ * takeover_init come before; one server in a process. Returns NULL with one line in `error` and
+ * errno: EADDRNOTAVAIL when it cannot listen, else what the system has refused.
  */
 struct server *server_start(const struct server_options *options, char *error, size_t error_size);
 
@@ -84,9 +85,9 @@ void server_upgrade(struct mg_connection *connection, const struct route *route,
 /*
  * What server_refuse and server_stop do, for a context that was not started here: refuse new
  * connections; let CivetWeb's threads finish until `deadline`, then mg_stop. The listeners must
- * have been found (takeover_find_listeners).
+ * have been found (takeover_find_listeners). Both return how many connections they answered 503.
  */
-void server_refuse_connections(void);
-void server_stop_context(struct mg_context *context, int64_t deadline);
+size_t server_refuse_connections(void);
+size_t server_stop_context(struct mg_context *context, int64_t deadline);
 
 #endif

@@ -12,9 +12,13 @@
 #include "server/log.h"
 #include "server/route.h"
 #include "server/session_private.h"
+#include "server/tcp.h"
 #include "server/tracker.h"
 
-enum { END_RETRY = 10 }; /* milliseconds between two looks at the socket's send queue */
+enum {
+    END_RETRY = 10, /* milliseconds between two looks at the socket's send queue */
+    PING_SIZE = 2,
+};
 
 void session_enter(struct session *session, enum session_state state)
 {
@@ -59,7 +63,10 @@ void session_watch(struct session *session)
     int wanted = 0;
     if (session->first != NULL)
         wanted |= UV_WRITABLE;
-    if (session->state != SESSION_OPEN || session->queued <= session->home->limits->send_queue / 2)
+    if (session->peer_fin)
+        ; /* nothing more will come; epoll would go on saying so */
+    else if (session->state != SESSION_OPEN ||
+             session->queued <= session->home->limits->send_queue / 2)
         wanted |= UV_READABLE;
     if (wanted == session->watched)
         return;
@@ -104,6 +111,11 @@ static bool closed_by_both(const struct session *session)
 
 static void peer_ended(struct session *session)
 {
+    if (session->state == SESSION_ENDING && !session->close_sent && !session->broken) {
+        session->peer_fin = true; /* it has said its Close and waits for what is queued */
+        session_advance(session);
+        return;
+    }
     session_end(session, closed_by_both(session) ? OUTCOME_HANDSHAKE : OUTCOME_GONE);
 }
 
@@ -137,6 +149,12 @@ static void on_poll(uv_poll_t *handle, int status, int events)
 
 /* --- time --- */
 
+static void note_ping(struct session *session, int64_t now, uint64_t taken)
+{
+    session->pinged_at = now;
+    session->taken_at_ping = taken;
+}
+
 static void look_at_ping(struct session *session, int64_t now)
 {
     const struct session_limits *limits = session->home->limits;
@@ -145,10 +163,15 @@ static void look_at_ping(struct session *session, int64_t now)
     if (session->pinged_at != 0 && session->heard_at >= session->pinged_at)
         session->pinged_at = 0;
     if (session->pinged_at != 0) {
-        if (now >= session->pinged_at + limits->ping_timeout)
+        if (now < session->pinged_at + limits->ping_timeout)
+            return;
+        uint64_t taken = tcp_bytes_acknowledged(session->socket);
+        if (taken > session->taken_at_ping + PING_SIZE)
+            note_ping(session, now, taken); /* slow, but there: the Ping may still be on its way */
+        else
             session_close(session, CLOSE_GOING_AWAY, "no answer to a ping");
     } else if (now >= session->heard_at + limits->ping_interval) {
-        session->pinged_at = now;
+        note_ping(session, now, tcp_bytes_acknowledged(session->socket));
         output_frame(session, FRAME_PING, NULL, 0);
     }
 }
@@ -347,14 +370,26 @@ void session_link(struct session *session, struct session *next)
 
 /* --- for handlers --- */
 
+/*
+ * What may wait already when one more message is sent: the send queue; and for answers to what the
+ * peer has just sent also as much as one message and one read of input can make. It is not read
+ * from again before half of that has gone.
+ */
+static uint64_t send_limit(const struct session *session)
+{
+    const struct session_limits *limits = session->home->limits;
+    if (session->home->corked != session)
+        return limits->send_queue;
+    return limits->send_queue + limits->message + SESSION_INPUT_SIZE;
+}
+
 enum session_sent session_send(struct session *session, enum message_kind kind, const void *data,
                                size_t length)
 {
     if (session->state != SESSION_OPEN || session->broken)
         return SESSION_CLOSING;
     enum frame_opcode opcode = kind == MESSAGE_TEXT ? FRAME_TEXT : FRAME_BINARY;
-    if (session->queued > session->home->limits->send_queue ||
-        !output_frame(session, opcode, data, length)) {
+    if (session->queued > send_limit(session) || !output_frame(session, opcode, data, length)) {
         session_close(session, CLOSE_TRY_LATER, "too much waits to be read by the peer");
         return SESSION_FULL;
     }

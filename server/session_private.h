@@ -62,6 +62,7 @@ struct session {
     int64_t heard_at;        /* the peer sent anything */
     int64_t spoken_at;       /* a message was received or sent */
     int64_t pinged_at;       /* a Ping waits for any sign of life since then; 0: none */
+    uint64_t taken_at_ping;  /* bytes that the peer had acknowledged then */
     int64_t close_queued_at; /* our Close; 0: not yet */
     int64_t close_sent_at;   /* microseconds of the same clock; 0: not yet */
     int64_t end_at;          /* cut when this comes; 0: never */
@@ -88,7 +89,8 @@ struct session {
     bool close_sent;  /* our Close has been handed to the socket whole */
     bool drained;     /* the handler has been told */
     bool fin_sent;
-    bool broken; /* the socket takes no more */
+    bool peer_fin; /* the peer has ended its side behind its Close */
+    bool broken;   /* the socket takes no more */
 };
 
 /* --- session.c --- */

@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -19,6 +18,7 @@
 enum {
     STOP_MARGIN = 500, /* milliseconds that the server's stop is given before the timeout */
     CUT_MARGIN = 50,   /* and the cut of what is left */
+    END_MARGIN = 20,   /* and what comes after: freeing, the last lines of the log */
     HURRY = 100,       /* a second signal leaves so much for the cut itself */
     SAME_SIGNAL = 100, /* a second signal within this time is taken for the first */
     PROGRESS_INTERVAL = 100,
@@ -38,7 +38,7 @@ int64_t shutdown_stop_at(const struct shutdown_plan *plan)
 enum shutdown_action shutdown_next(struct shutdown_plan *plan, const struct shutdown_view *view,
                                    int64_t *wake_at)
 {
-    int64_t end = plan->began + plan->times.timeout;
+    int64_t end = plan->began + plan->times.timeout - at_most(END_MARGIN, plan->times.timeout / 50);
     int64_t cut_at = end - at_most(CUT_MARGIN, plan->times.timeout / 20);
     bool empty = view->sessions == 0 && view->requests == 0 && view->stopped;
 
@@ -67,11 +67,12 @@ enum shutdown_action shutdown_next(struct shutdown_plan *plan, const struct shut
     return empty || view->now >= plan->end ? SHUTDOWN_EXIT : SHUTDOWN_WAIT;
 }
 
-/* Shared with the stop thread; kept for ever when that does not come back. */
+/* Shared with the stop thread. */
 struct stopping {
     const struct shutdown_options *options;
     int64_t deadline;
-    int done; /* eventfd */
+    int done;           /* eventfd */
+    atomic_bool called; /* the stop function */
     atomic_bool stopped;
     atomic_size_t requests_cut;
 };
@@ -83,6 +84,7 @@ static void *stop_server(void *argument)
     const uint64_t one = 1;
     atomic_store(&stopping->requests_cut,
                  tracker_wait_requests(options->tracker, stopping->deadline));
+    atomic_store(&stopping->called, true);
     options->stop(options->argument);
     atomic_store(&stopping->stopped, true);
     ssize_t written = write(stopping->done, &one, sizeof one);
@@ -167,58 +169,59 @@ static bool tolerated(const struct shutdown_options *options, uint64_t forced, u
 }
 
 static void sum_up(const struct shutdown_options *options, const struct stopping *stopping,
-                   bool started, int hurried_by, struct shutdown_result *result)
+                   int hurried_by, struct shutdown_result *result)
 {
-    struct tracker_report report = tracker_report(options->tracker, NULL);
+    bool called = atomic_load(&stopping->called);
     bool stopped = atomic_load(&stopping->stopped);
-    result->stop = stopped ? STOP_RETURNED : started ? STOP_BLOCKED : STOP_NOT_CALLED;
-    result->requests_cut = atomic_load(&stopping->requests_cut);
-    result->forced = report.closed[OUTCOME_FORCED] + result->requests_cut;
-    result->status = (tolerated(options, result->forced, report.open) ? 0 : 1) | (stopped ? 0 : 2);
+    result->all = tracker_report(options->tracker, NULL);
+    result->stop = stopped ? STOP_RETURNED : called ? STOP_BLOCKED : STOP_NOT_CALLED;
+    result->requests_cut =
+        called ? atomic_load(&stopping->requests_cut) : tracker_requests(options->tracker);
+    result->forced = result->all.closed[OUTCOME_FORCED] + result->requests_cut;
+    result->status =
+        (tolerated(options, result->forced, result->all.open) ? 0 : 1) | (stopped ? 0 : 2);
     if (hurried_by != 0)
         result->status = 128 + hurried_by;
 }
 
 void shutdown_run(const struct shutdown_options *options, struct shutdown_result *result)
 {
+    static struct stopping stopping; /* a thread that does not come back goes on using it */
     struct shutdown_plan plan = {.times = options->times, .began = options->signal_at};
     pthread_t thread;
     bool started = false;
+    bool failed = false; /* there is no thread to stop the server */
     int hurried_by = 0;
 
     tracker_mark(options->tracker);
-    struct stopping *stopping = calloc(1, sizeof *stopping);
-    if (stopping == NULL)
-        abort(); /* a hundred bytes, at the very end */
-    stopping->options = options;
-    stopping->deadline = shutdown_stop_at(&plan);
-    stopping->done = descriptor_keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    stopping = (struct stopping){.options = options, .deadline = shutdown_stop_at(&plan)};
+    stopping.done = descriptor_keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     for (;;) {
         struct shutdown_view view = {
             .now = clock_milliseconds(),
             .sessions = tracker_sessions(options->tracker),
             .requests = tracker_requests(options->tracker),
-            .stopped = atomic_load(&stopping->stopped),
+            .stopped = failed || atomic_load(&stopping.stopped),
             .hurry = hurried_by != 0,
         };
         int64_t wake_at = 0;
         enum shutdown_action action = shutdown_next(&plan, &view, &wake_at);
         if (action == SHUTDOWN_EXIT)
             break;
-        if (action == SHUTDOWN_DRAIN)
-            started = begin_drain(options, stopping, &thread);
-        else if (action == SHUTDOWN_CUT)
+        if (action == SHUTDOWN_DRAIN) {
+            started = begin_drain(options, &stopping, &thread);
+            failed = !started;
+        } else if (action == SHUTDOWN_CUT) {
             options->cut(options->argument);
-        else
-            note_signal(&hurried_by, wait_for_change(options, stopping, wake_at));
+        } else {
+            note_signal(&hurried_by, wait_for_change(options, &stopping, wake_at));
+        }
         tell_progress(options, &plan);
     }
-    sum_up(options, stopping, started, hurried_by, result);
-    if (result->stop == STOP_RETURNED)
+    sum_up(options, &stopping, hurried_by, result);
+    if (started && result->stop == STOP_RETURNED)
         pthread_join(thread, NULL);
-    if (result->stop != STOP_BLOCKED) {
-        close(stopping->done);
-        free(stopping);
-    }
+    if (!started || result->stop == STOP_RETURNED)
+        close(stopping.done);
     result->duration = clock_milliseconds() - plan.began;
 }

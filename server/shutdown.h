@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct tracker;
+#include "server/tracker.h"
 
 /* Milliseconds, all from the signal on. */
 struct shutdown_times {
@@ -86,12 +86,14 @@ struct shutdown_result {
                          128 and the number of a second signal */
     int64_t duration; /* milliseconds since the first signal */
     enum shutdown_stop stop;
+    struct tracker_report all;
     uint64_t forced;     /* sessions and requests that were cut */
     size_t requests_cut; /* of them: requests */
 };
 
 /*
- * Stops everything: call it when the first signal has been read. Returns when all is done or the
+ * Stops everything, once in a process: call it when the first signal has been read. Returns when
+ * all is done or the
  * timeout has come; if result->stop is not STOP_RETURNED then the server's threads are still there
  * and the process must be ended with _exit. Main thread.
  */

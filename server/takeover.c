@@ -5,7 +5,6 @@
 #include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <string.h>
@@ -17,28 +16,16 @@
 #include "server/address.h"
 #include "server/clock.h"
 #include "server/descriptor.h"
+#include "server/takeover_private.h"
+#include "server/tcp.h"
 
 enum {
-    LISTENERS_MAX = 64,
     LOOK_AT_ONCE = 256, /* descriptors that one poll asks about */
     DEAD_MAX = 64,      /* dead sockets that one search can wait for */
     DEAD_WAIT = 100,    /* milliseconds */
-    DEFER_SECONDS = 30, /* that a connection may be silent before CivetWeb sees it */
-    BACKLOG_MAX = 4096, /* connections answered when the listeners end */
 };
 
-struct listener {
-    struct sockaddr_storage address;
-    int number; /* CivetWeb's */
-    int kept;   /* our dup; -1: not taken yet */
-};
-
-static struct {
-    int ended; /* a socket that has ended in both directions */
-    int quiet; /* an eventfd: the listeners of the time after */
-    struct listener listeners[LISTENERS_MAX];
-    size_t listener_count;
-} taken = {.ended = -1, .quiet = -1};
+struct takeover takeover = {.ended = -1, .quiet = -1};
 
 int takeover_init(void)
 {
@@ -47,26 +34,23 @@ int takeover_init(void)
         return -1;
     close(pair[1]);
     shutdown(pair[0], SHUT_RDWR);
-    taken.ended = descriptor_keep(pair[0]);
-    taken.quiet = descriptor_keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    return taken.ended < 0 || taken.quiet < 0 ? -1 : 0;
+    takeover.ended = descriptor_keep(pair[0]);
+    takeover.quiet = descriptor_keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    return takeover.ended < 0 || takeover.quiet < 0 ? -1 : 0;
 }
 
 void takeover_free(void)
 {
-    close(taken.ended);
-    close(taken.quiet);
-    taken.ended = taken.quiet = -1;
-    taken.listener_count = 0;
+    close(takeover.ended);
+    close(takeover.quiet);
+    takeover.ended = takeover.quiet = -1;
+    takeover.listener_count = 0;
 }
 
 /* --- looking through the low numbers --- */
 
-/* Called for each open descriptor below the floor. */
-typedef void (*look_function)(int descriptor, void *argument);
-
 /* One poll for many numbers tells the open ones for less than a call for each would cost. */
-static void look_through(look_function look, void *argument)
+void takeover_look_through(takeover_look look, void *argument)
 {
     int floor = descriptor_floor();
     for (int first = STDERR_FILENO + 1; first < floor; first += LOOK_AT_ONCE) {
@@ -82,7 +66,7 @@ static void look_through(look_function look, void *argument)
     }
 }
 
-static bool is_listener(int descriptor)
+bool takeover_is_listener(int descriptor)
 {
     int value = 0;
     socklen_t length = sizeof value;
@@ -90,15 +74,16 @@ static bool is_listener(int descriptor)
 }
 
 /* Whether it is a connection that was accepted on one of our ports, alive or dead. */
-static bool is_accepted(int descriptor)
+bool takeover_is_accepted(int descriptor)
 {
     struct sockaddr_storage local;
     socklen_t length = sizeof local;
-    if (getsockname(descriptor, (struct sockaddr *)&local, &length) != 0 || is_listener(descriptor))
+    if (getsockname(descriptor, (struct sockaddr *)&local, &length) != 0 ||
+        takeover_is_listener(descriptor))
         return false;
     uint16_t port = address_port((struct sockaddr *)&local);
-    for (size_t i = 0; i < taken.listener_count; i++)
-        if (port != 0 && port == address_port((struct sockaddr *)&taken.listeners[i].address))
+    for (size_t i = 0; i < takeover.listener_count; i++)
+        if (port != 0 && port == address_port((struct sockaddr *)&takeover.listeners[i].address))
             return true;
     return false;
 }
@@ -150,13 +135,21 @@ static void look_for_connection(int descriptor, void *argument)
             return;
         search->found = descriptor;
         search->matches++;
-    } else if (errno == ENOTCONN && is_accepted(descriptor)) {
+    } else if (errno == ENOTCONN && takeover_is_accepted(descriptor)) {
         if (search->dead_count < DEAD_MAX) {
             search->dead[search->dead_count].descriptor = descriptor;
             search->dead[search->dead_count].cookie = socket_cookie(descriptor);
         }
         search->dead_count++;
     }
+}
+
+static struct search look_for(const char *peer_host, uint16_t peer_port, uint16_t local_port)
+{
+    struct search search = {
+        .peer_host = peer_host, .peer_port = peer_port, .local_port = local_port};
+    takeover_look_through(look_for_connection, &search);
+    return search;
 }
 
 /* Forgets the dead that are not there any more. */
@@ -192,9 +185,7 @@ static bool no_dead_left(struct search *search)
 
 int takeover_connection(const char *peer_host, uint16_t peer_port, uint16_t local_port)
 {
-    struct search search = {
-        .peer_host = peer_host, .peer_port = peer_port, .local_port = local_port};
-    look_through(look_for_connection, &search);
+    struct search search = look_for(peer_host, peer_port, local_port);
     if (search.matches == 0)
         return TAKEOVER_GONE;
     if (search.matches > 1 || !no_dead_left(&search))
@@ -203,23 +194,29 @@ int takeover_connection(const char *peer_host, uint16_t peer_port, uint16_t loca
     int ours = fcntl(search.found, F_DUPFD_CLOEXEC, descriptor_floor());
     if (ours < 0)
         return TAKEOVER_REFUSED;
-    if (dup3(taken.ended, search.found, O_CLOEXEC) < 0) {
+    if (dup3(takeover.ended, search.found, O_CLOEXEC) < 0) {
         close(ours);
         return TAKEOVER_REFUSED;
     }
     return ours;
 }
 
+/*
+ * The descriptor of a connection that stays with CivetWeb; -1 where it is not certain. Nobody
+ * waits: the asking thread's own socket is the match, or it is among the dead.
+ */
+static int find_certain(const char *peer_host, uint16_t peer_port, uint16_t local_port)
+{
+    struct search search = look_for(peer_host, peer_port, local_port);
+    return search.matches == 1 && search.dead_count == 0 ? search.found : -1;
+}
+
 void takeover_flush(const char *peer_host, uint16_t peer_port, uint16_t local_port,
                     int64_t deadline)
 {
-    struct search search = {
-        .peer_host = peer_host, .peer_port = peer_port, .local_port = local_port};
-    look_through(look_for_connection, &search);
-    if (search.matches != 1)
-        return;
+    int descriptor = find_certain(peer_host, peer_port, local_port);
     int unsent = 0;
-    while (ioctl(search.found, SIOCOUTQ, &unsent) == 0 && unsent > 0 &&
+    while (descriptor >= 0 && ioctl(descriptor, SIOCOUTQ, &unsent) == 0 && unsent > 0 &&
            clock_milliseconds() < deadline)
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
 }
@@ -227,22 +224,21 @@ void takeover_flush(const char *peer_host, uint16_t peer_port, uint16_t local_po
 void takeover_linger(const char *peer_host, uint16_t peer_port, uint16_t local_port,
                      int64_t deadline)
 {
-    struct search search = {
-        .peer_host = peer_host, .peer_port = peer_port, .local_port = local_port};
-    look_through(look_for_connection, &search);
-    if (search.matches != 1)
+    int descriptor = find_certain(peer_host, peer_port, local_port);
+    if (descriptor < 0)
         return;
     char input[4096];
-    struct pollfd event = {.fd = search.found, .events = POLLIN};
-    shutdown(search.found, SHUT_WR);
+    struct pollfd event = {.fd = descriptor, .events = POLLIN};
+    shutdown(descriptor, SHUT_WR);
     while (poll(&event, 1, clock_poll_timeout(deadline)) > 0)
-        if (recv(search.found, input, sizeof input, MSG_DONTWAIT) <= 0 ||
+        if (recv(descriptor, input, sizeof input, MSG_DONTWAIT) <= 0 ||
             clock_milliseconds() >= deadline)
-            return;
+            break;
+    dup3(takeover.ended, descriptor, O_CLOEXEC); /* CivetWeb would go on reading */
 }
 
 struct listing {
-    uint64_t *cookies;
+    struct takeover_connection *connections;
     size_t most;
     size_t count;
 };
@@ -250,151 +246,28 @@ struct listing {
 static void list_connection(int descriptor, void *argument)
 {
     struct listing *listing = argument;
-    if (listing->count < listing->most && is_accepted(descriptor))
-        listing->cookies[listing->count++] = socket_cookie(descriptor);
+    if (listing->count == listing->most || !takeover_is_accepted(descriptor))
+        return;
+    struct takeover_connection *connection = &listing->connections[listing->count++];
+    connection->descriptor = descriptor;
+    connection->cookie = socket_cookie(descriptor);
+    connection->spoken = tcp_bytes_received(descriptor) > 0;
 }
 
-size_t takeover_connections(uint64_t *cookies, size_t most)
+size_t takeover_connections(struct takeover_connection *connections, size_t most)
 {
-    struct listing listing = {.cookies = cookies, .most = most};
-    look_through(list_connection, &listing);
+    struct listing listing = {.connections = connections, .most = most};
+    takeover_look_through(list_connection, &listing);
     return listing.count;
 }
 
-/* --- the listeners --- */
-
-static void look_for_listener(int descriptor, void *argument)
+void takeover_end(const struct takeover_connection *connection)
 {
-    (void)argument;
-    if (taken.listener_count == LISTENERS_MAX || !is_listener(descriptor))
+    /* The number may be another connection's by now; the dup is not going to change. */
+    int held = fcntl(connection->descriptor, F_DUPFD_CLOEXEC, descriptor_floor());
+    if (held < 0)
         return;
-    struct listener *listener = &taken.listeners[taken.listener_count];
-    socklen_t length = sizeof listener->address;
-    if (getsockname(descriptor, (struct sockaddr *)&listener->address, &length) != 0)
-        return;
-    setsockopt(descriptor, IPPROTO_TCP, TCP_DEFER_ACCEPT, &(int){DEFER_SECONDS}, sizeof(int));
-    listener->number = descriptor;
-    listener->kept = -1;
-    taken.listener_count++;
-}
-
-size_t takeover_find_listeners(void)
-{
-    taken.listener_count = 0;
-    look_through(look_for_listener, NULL);
-    return taken.listener_count;
-}
-
-const struct sockaddr *takeover_listener_address(size_t place)
-{
-    return (const struct sockaddr *)&taken.listeners[place].address;
-}
-
-/* Says no, reads what is there so that no reset destroys the answer, and leaves. */
-static void refuse(int socket, const char *refusal, size_t length)
-{
-    char input[4096];
-    send(socket, refusal, length, MSG_NOSIGNAL | MSG_DONTWAIT);
-    shutdown(socket, SHUT_WR);
-    for (int i = 0; i < 16; i++)
-        if (recv(socket, input, sizeof input, MSG_DONTWAIT) <= 0)
-            return;
-}
-
-void takeover_listeners(const char *refusal, size_t length)
-{
-    for (size_t i = 0; i < taken.listener_count; i++) {
-        struct listener *listener = &taken.listeners[i];
-        listener->kept = fcntl(listener->number, F_DUPFD_CLOEXEC, descriptor_floor());
-        if (listener->kept >= 0)
-            dup3(taken.quiet, listener->number, O_CLOEXEC);
-    }
-    for (size_t i = 0; i < taken.listener_count; i++) {
-        int kept = taken.listeners[i].kept;
-        if (kept < 0) { /* no descriptor left: then CivetWeb's own goes, and mg_stop is slow */
-            shutdown(taken.listeners[i].number, SHUT_RDWR);
-            continue;
-        }
-        fcntl(kept, F_SETFL, O_NONBLOCK);
-        for (int j = 0; j < BACKLOG_MAX; j++) {
-            int waiting = accept4(kept, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-            if (waiting < 0)
-                break;
-            refuse(waiting, refusal, length);
-            close(waiting);
-        }
-        shutdown(kept, SHUT_RDWR);
-    }
-}
-
-void takeover_wake_master(void)
-{
-    const uint64_t one = 1;
-    ssize_t written = write(taken.quiet, &one, sizeof one);
-    (void)written;
-    for (size_t i = 0; i < taken.listener_count; i++) {
-        int kept = taken.listeners[i].kept;
-        if (kept < 0)
-            continue;
-        shutdown(kept, SHUT_RDWR); /* it may still sleep on the old socket */
-        close(kept);
-        taken.listeners[i].kept = -1;
-    }
-}
-
-/* --- the rest --- */
-
-static void end_if_silent(int descriptor, void *argument)
-{
-    size_t *left = argument;
-    int unread = 0;
-    if (!is_accepted(descriptor))
-        return;
-    (*left)++;
-    if (ioctl(descriptor, SIOCINQ, &unread) != 0 || unread == 0)
-        shutdown(descriptor, SHUT_RD); /* an answer that is just being written still goes out */
-}
-
-size_t takeover_end_silent(void)
-{
-    size_t left = 0;
-    look_through(end_if_silent, &left);
-    return left;
-}
-
-static void cut_if_busy(int descriptor, void *argument)
-{
-    int unread = 0;
-    int unsent = 0;
-    (void)argument;
-    if (!is_accepted(descriptor) || ioctl(descriptor, SIOCINQ, &unread) != 0 ||
-        ioctl(descriptor, SIOCOUTQ, &unsent) != 0)
-        return;
-    if (unread == 0 || unsent > 0)
-        shutdown(descriptor, SHUT_RDWR);
-}
-
-void takeover_cut(void)
-{
-    look_through(cut_if_busy, NULL);
-}
-
-struct refusal {
-    const char *text;
-    size_t length;
-};
-
-static void refuse_if_left(int descriptor, void *argument)
-{
-    const struct refusal *refusal = argument;
-    if (!is_accepted(descriptor))
-        return;
-    refuse(descriptor, refusal->text, refusal->length);
-    close(descriptor);
-}
-
-void takeover_rest(const char *refusal, size_t length)
-{
-    struct refusal argument = {.text = refusal, .length = length};
-    look_through(refuse_if_left, &argument);
+    if (socket_cookie(held) == connection->cookie)
+        shutdown(held, SHUT_RDWR);
+    close(held);
 }

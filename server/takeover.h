@@ -22,6 +22,7 @@
 #ifndef LASTCALL_SERVER_TAKEOVER_H
 #define LASTCALL_SERVER_TAKEOVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -68,22 +69,31 @@ void takeover_flush(const char *peer_host, uint16_t peer_port, uint16_t local_po
 /*
  * After an answer to a request with a body that nobody has read: ends our side and reads away what
  * comes until the peer ends its own, or `deadline` (clock_milliseconds). Otherwise unread input
- * would turn the end into a reset, which destroys the answer. Blocks.
+ * would turn the end into a reset, which destroys the answer. Then the connection ends. Blocks.
  */
 void takeover_linger(const char *peer_host, uint16_t peer_port, uint16_t local_port,
                      int64_t deadline);
 
-/*
- * The kernel's names (SO_COOKIE) of the connections that CivetWeb has now, at most `most`. Returns
- * their number. Any thread; does not block.
- */
-size_t takeover_connections(uint64_t *cookies, size_t most);
+/* A connection that CivetWeb has. */
+struct takeover_connection {
+    int descriptor;
+    uint64_t cookie; /* the kernel's name for the socket (SO_COOKIE): a number is used again */
+    bool spoken;     /* its peer has ever sent a byte */
+};
+
+/* Lists the connections that CivetWeb has now, at most `most`. Returns their number. Any thread;
+   does not block. */
+size_t takeover_connections(struct takeover_connection *connections, size_t most);
+
+/* Ends one of them, if it is still the same, so that no thread of CivetWeb's waits for it. Any
+   thread; does not block. */
+void takeover_end(const struct takeover_connection *connection);
 
 /*
  * Refuses new connections from now on. Those that the kernel had accepted, but CivetWeb not yet,
- * are answered with `refusal` and closed. Once, any thread.
+ * are answered with `refusal` and closed. Once, any thread. Returns how many that were.
  */
-void takeover_listeners(const char *refusal, size_t length);
+size_t takeover_listeners(const char *refusal, size_t length);
 
 /*
  * Ends the input of connections below the floor that say nothing. Those with unread input are left
@@ -104,8 +114,8 @@ void takeover_wake_master(void);
 
 /*
  * Answers connections that are left below the floor with `refusal` and closes them: CivetWeb
- * forgets what waits in its queue. After mg_stop.
+ * forgets what waits in its queue. After mg_stop. Returns how many that were.
  */
-void takeover_rest(const char *refusal, size_t length);
+size_t takeover_rest(const char *refusal, size_t length);
 
 #endif

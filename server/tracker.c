@@ -12,8 +12,9 @@
 enum { LISTENERS_MAX = 8 };
 
 const char *const tracker_outcome_names[] = {"handshake", "gone", "forced"};
-const char *const tracker_refusal_names[] = {"starting",  "draining", "full",       "request",
-                                             "handshake", "route",    "descriptors"};
+const char *const tracker_refusal_names[] = {
+    "starting", "draining", "full", "request", "handshake", "route", "descriptors", "gone",
+};
 const uint16_t tracker_codes[] = {1000, 1001, 1002, 1003, 1005, 1006, 1007,
                                   1008, 1009, 1011, 1013, 1014, 0};
 
@@ -200,13 +201,14 @@ void tracker_timings(const struct tracker *tracker, struct tracker_timing *sum)
     }
 }
 
-void tracker_on_drain(struct tracker *tracker, void (*begin)(void *argument), void *argument)
+int tracker_on_drain(struct tracker *tracker, void (*begin)(void *argument), void *argument)
 {
     if (tracker->listener_count == LISTENERS_MAX)
-        abort(); /* a mistake of the program, seen at its first start */
+        return -1;
     tracker->listeners[tracker->listener_count].begin = begin;
     tracker->listeners[tracker->listener_count].argument = argument;
     tracker->listener_count++;
+    return 0;
 }
 
 static uint64_t all_refused(const struct tracker_route *route)

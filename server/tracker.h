@@ -39,6 +39,7 @@ enum tracker_refusal {
     REFUSED_HANDSHAKE,   /* not a valid upgrade request */
     REFUSED_ROUTE,       /* no route, or one that does not serve this */
     REFUSED_DESCRIPTORS, /* the system or its socket did not allow it */
+    REFUSED_GONE,        /* the peer has reset the connection meanwhile */
     REFUSAL_COUNT
 };
 
@@ -134,8 +135,9 @@ struct tracker_timing *tracker_timing(struct tracker *tracker, size_t loop);
 /* Adds up those of all loops. Any thread. */
 void tracker_timings(const struct tracker *tracker, struct tracker_timing *sum);
 
-/* Registers who is told when the drain begins. Before anything enters, at most 8. */
-void tracker_on_drain(struct tracker *tracker, void (*begin)(void *argument), void *argument);
+/* Registers who is told when the drain begins. Before anything enters. Returns 0, or -1: that would
+   be more than eight. */
+int tracker_on_drain(struct tracker *tracker, void (*begin)(void *argument), void *argument);
 
 /* Remembers all counts, so that tracker_report tells what came after. Once, on one thread. */
 void tracker_mark(struct tracker *tracker);

@@ -3,12 +3,22 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
+#include "server/clock.h"
 #include "server/takeover.h"
 
 enum {
     AWAKE_AT_FIRST = 8,
+    SLOW = 50,            /* milliseconds after which a connection holds a thread */
+    LOOK_INTERVAL = 100,  /* milliseconds to the next look when CivetWeb has nothing */
+    LOOK_AGAIN = 10,      /* and when it has something */
     LOOKED_AT_MAX = 2048, /* more than CivetWeb can hold */
+};
+
+struct seen {
+    uint64_t cookie;
+    int64_t since; /* milliseconds */
 };
 
 static struct {
@@ -17,7 +27,7 @@ static struct {
     size_t total;
     size_t started;
     size_t awake;
-    uint64_t seen[LOOKED_AT_MAX]; /* connections at the last look; the looking thread's own */
+    struct seen seen[LOOKED_AT_MAX]; /* connections at the last look; the looking thread's own */
     size_t seen_count;
 } workers = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
@@ -51,27 +61,38 @@ void workers_wait(void)
     pthread_mutex_unlock(&workers.lock);
 }
 
-static bool was_seen(uint64_t cookie)
+/* When a connection was seen first; `now` if that is now. */
+static int64_t seen_since(uint64_t cookie, int64_t now)
 {
     for (size_t i = 0; i < workers.seen_count; i++)
-        if (workers.seen[i] == cookie)
-            return true;
-    return false;
+        if (workers.seen[i].cookie == cookie)
+            return workers.seen[i].since;
+    return now;
 }
 
-void workers_look(void)
+int workers_look(void)
 {
-    uint64_t cookies[LOOKED_AT_MAX];
-    size_t count = takeover_connections(cookies, LOOKED_AT_MAX);
+    static struct takeover_connection connections[LOOKED_AT_MAX]; /* the looking thread's own */
+    static struct seen seen[LOOKED_AT_MAX];
+    int64_t now = clock_milliseconds();
+    size_t count = takeover_connections(connections, LOOKED_AT_MAX);
     size_t slow = 0;
-    for (size_t i = 0; i < count; i++)
-        if (was_seen(cookies[i]))
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!connections[i].spoken) { /* the kernel has waited for its first byte for long */
+            takeover_end(&connections[i]);
+            continue;
+        }
+        int64_t since = seen_since(connections[i].cookie, now);
+        seen[kept++] = (struct seen){.cookie = connections[i].cookie, .since = since};
+        if (now - since >= SLOW)
             slow++;
-    for (size_t i = 0; i < count; i++)
-        workers.seen[i] = cookies[i];
-    workers.seen_count = count;
+    }
+    memcpy(workers.seen, seen, kept * sizeof *seen);
+    workers.seen_count = kept;
     if (slow > 0)
         let_in(slow + AWAKE_AT_FIRST);
+    return count > 0 ? LOOK_AGAIN : LOOK_INTERVAL;
 }
 
 void workers_release(void)

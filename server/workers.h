@@ -11,17 +11,18 @@
 
 #include <stddef.h>
 
-#define WORKERS_LOOK_INTERVAL 100 /* milliseconds between two calls of workers_look */
-
 /* Before the threads start, with the number that there will be. */
 void workers_init(size_t total);
 
 /* Called by each thread first of all; returns when it is needed. */
 void workers_wait(void);
 
-/* Looks for connections that were there at the last look already, and lets as many threads in as
-   they hold. One thread, every WORKERS_LOOK_INTERVAL. */
-void workers_look(void);
+/*
+ * Looks at the connections that CivetWeb has: lets as many threads in as slow ones hold, and ends
+ * those that have never said a byte, for which the kernel has waited long enough
+ * (TCP_DEFER_ACCEPT). One thread; does not block. Returns the milliseconds to the next look.
+ */
+int workers_look(void);
 
 /* Lets all in: before they are to be joined. Any thread. */
 void workers_release(void);

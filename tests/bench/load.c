@@ -4,58 +4,18 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 
-#include "load_client.h"
-#include "load_measure.h"
+#include "load.h"
 
-#define SECOND UINT64_C(1000000000)
-#define MICROSECOND UINT64_C(1000)
-
-struct settings {
-    long port;
-    long pid;
-    long sessions; /* handshakes: connections at a time */
-    long silent;
-    long request;
-    long bytes;
-    long seconds;
-    long limit;
-    bool probe;
-};
-
-/* What one run measures; what a mode does not need stays zero. */
-struct run {
-    const struct settings *settings;
-    struct client client;
-    pid_t server;
-    struct histogram times;
-    uint64_t signalled;
-    bool measuring; /* echo, handshakes: the warm-up is over */
-};
-
-static struct run run;
-
-static double milliseconds(uint64_t duration)
-{
-    return (double)duration / 1e6;
-}
+struct run run;
 
 static double microseconds(uint64_t duration)
 {
     return (double)duration / 1e3;
-}
-
-static void check_limit(const char *awaited)
-{
-    if (now() > run.client.limit)
-        fail("%s did not come within %ld s", awaited, run.settings->limit);
 }
 
 /* Runs the load for `duration`. */
@@ -115,71 +75,6 @@ static void run_idle(void)
         sessions, (double)before / 1024, (double)all / 1024,
         ((double)all - (double)before) / 1024 / (double)sessions,
         ((double)all - (double)some) / 1024 / (double)(sessions - first));
-}
-
-/* stop: SIGTERM, with sessions that answer their Close at once. */
-
-static void stop_closed(struct client *client, struct connection *connection)
-{
-    (void)client;
-    (void)connection;
-    if (run.signalled == 0)
-        fail("connection %u was closed before the signal", connection->number);
-    histogram_add(&run.times, now() - run.signalled);
-}
-
-/* Nothing is answered meanwhile: the listener is to go before the sessions do. */
-static uint64_t await_refusal(void)
-{
-    while (!client_refused(run.client.port)) {
-        check_limit("a refusal to connect");
-        pause_for(50 * MICROSECOND);
-    }
-    return now() - run.signalled;
-}
-
-static uint64_t await_exit(int server_fd)
-{
-    struct pollfd exited = {.fd = server_fd, .events = POLLIN};
-    while (poll(&exited, 1, 0) != 1) {
-        check_limit("the server's exit");
-        client_step(&run.client, 100);
-    }
-    return now() - run.signalled;
-}
-
-static void run_stop(void)
-{
-    size_t sessions = (size_t)run.settings->sessions;
-    client_open(&run.client, sessions);
-    for (long i = 0; i < run.settings->silent; i++)
-        client_silent(run.client.port);
-    int server_fd = pidfd_open(run.server, 0);
-    if (server_fd < 0)
-        fail("process %d: %s", (int)run.server, strerror(errno));
-    client_watch(&run.client, server_fd);
-    server_settle(run.server);
-    uint64_t used = server_cpu(run.server);
-    run.signalled = now();
-    if (kill(run.server, SIGTERM) < 0)
-        fail("process %d: %s", (int)run.server, strerror(errno));
-    uint64_t refused = run.settings->probe ? await_refusal() : 0;
-    uint64_t exited = await_exit(server_fd);
-    used = server_cpu(run.server) - used;
-    while (run.client.ended < sessions) {
-        check_limit("the end of every session");
-        client_step(&run.client, 100);
-    }
-    printf("{\"sessions\": %zu, \"silent\": %ld, \"exit_ms\": %.3f, ", sessions,
-           run.settings->silent, milliseconds(exited));
-    if (run.settings->probe)
-        printf("\"refused_ms\": %.3f, ", milliseconds(refused));
-    printf(
-        "\"close_p50_ms\": %.3f, \"close_p99_ms\": %.3f, \"close_max_ms\": %.3f, "
-        "\"cpu_ms\": %.3f}\n",
-        milliseconds(histogram_quantile(&run.times, 0.5)),
-        milliseconds(histogram_quantile(&run.times, 0.99)), milliseconds(run.times.maximum),
-        milliseconds(used));
 }
 
 /* echo: each session sends its next message when the last one is back. */
@@ -258,7 +153,7 @@ static const struct mode {
 } modes[] = {
     {"idle", "open SESSIONS and print the server's memory for each", run_idle, {0}, true, false},
     {"stop",
-     "open SESSIONS, send SIGTERM, answer every Close; print when the server was gone",
+     "open SESSIONS, send SIGTERM, answer each Close; print when the server was gone",
      run_stop,
      {.closed = stop_closed},
      false,
@@ -292,6 +187,11 @@ static const struct choice {
     {{"bytes", required_argument, NULL, 'b'}, 16, PAYLOAD_MAX, "echo: a message's, default 32"},
     {{"seconds", required_argument, NULL, 't'}, 1, 3600, "of measuring, default 3"},
     {{"limit", required_argument, NULL, 'l'}, 1, 3600, "seconds until a wait is over, default 60"},
+    {{"spread", required_argument, NULL, 'S'}, 0, 60000, "stop: ms; count Closes in each half s"},
+    {{"mute", required_argument, NULL, 'm'},
+     0,
+     3600000,
+     "stop: answer no Close; the server waits so many ms for that"},
     {{"probe", no_argument, NULL, 'c'}, 0, 0, "stop: connect until that is refused"},
 };
 #define CHOICE_COUNT (sizeof choices / sizeof *choices)
@@ -323,8 +223,9 @@ static long number(const struct choice *choice, const char *text)
 static void read_options(int argc, char *argv[], struct settings *settings)
 {
     long *const places[CHOICE_COUNT] = {
-        &settings->port,    &settings->pid,   &settings->sessions, &settings->silent,
-        &settings->request, &settings->bytes, &settings->seconds,  &settings->limit,
+        &settings->port,    &settings->pid,           &settings->sessions, &settings->silent,
+        &settings->request, &settings->bytes,         &settings->seconds,  &settings->limit,
+        &settings->spread,  &settings->close_timeout,
     };
     struct option options[CHOICE_COUNT + 1] = {0};
     for (size_t i = 0; i < CHOICE_COUNT; i++)
@@ -359,6 +260,7 @@ int main(int argc, char *argv[])
             .window = 50,
             .reset = modes[i].reset,
             .again = modes[i].again,
+            .mute = settings.close_timeout > 0,
             .path = "/echo",
             .request_size = (size_t)settings.request,
             .limit = now() + (uint64_t)settings.limit * SECOND,

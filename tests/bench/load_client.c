@@ -224,7 +224,8 @@ static void take_close(struct client *client, struct connection *connection, con
     if (client->events->closed == NULL || code != 1001)
         fail("connection %u: closed by the server with %u", connection->number, code);
     client->events->closed(client, connection);
-    answer(connection, OPCODE_CLOSE, payload, length);
+    if (!client->mute)
+        answer(connection, OPCODE_CLOSE, payload, length);
     connection->stage = STAGE_CLOSING;
 }
 
@@ -279,7 +280,8 @@ static void take_input(struct client *client, struct connection *connection)
 
 static void take_end(struct client *client, struct connection *connection, int error)
 {
-    if (connection->stage != STAGE_CLOSING || error != 0)
+    bool expected = error == 0 || (client->mute && error == ECONNRESET);
+    if (connection->stage != STAGE_CLOSING || !expected)
         fail("connection %u: the server ended it %s a Close frame: %s", connection->number,
              connection->stage == STAGE_CLOSING ? "after" : "without",
              error == 0 ? "end of stream" : strerror(error));

@@ -21,7 +21,7 @@ enum stage {
     STAGE_CONNECTING, /* until TCP stands and the request is sent */
     STAGE_UPGRADING,  /* until the 101 */
     STAGE_OPEN,
-    STAGE_CLOSING, /* we have answered the server's Close, which ends TCP */
+    STAGE_CLOSING, /* the server's Close is answered, unless we are mute; it ends TCP */
 };
 
 struct connection {
@@ -42,7 +42,7 @@ struct client_events {
     void (*opened)(struct client *client, struct connection *connection);
     void (*message)(struct client *client, struct connection *connection, const uint8_t *payload,
                     size_t length);
-    /* The server's Close has come; it is answered when this returns. */
+    /* The server's Close has come; it is answered when this returns, unless we are mute. */
     void (*closed)(struct client *client, struct connection *connection);
 };
 
@@ -55,6 +55,7 @@ struct client {
     unsigned window;     /* handshakes at a time */
     bool reset;          /* our side ends TCP by a reset, which leaves no TIME_WAIT behind */
     bool again;          /* a connection that the owner drops is opened anew */
+    bool mute;           /* no Close is answered, and the server may end TCP by a reset */
     const char *path;    /* of the request */
     size_t request_size; /* it is filled up to so many bytes by a Cookie */
     uint64_t limit;      /* when to give up (the clock of now()) */

@@ -169,21 +169,39 @@ END_TEST
 
 START_TEST(connections_are_named_while_they_are_there)
 {
-    uint64_t names[8] = {0};
+    struct takeover_connection list[4] = {0};
     int listener = start();
-    ck_assert_uint_eq(takeover_connections(names, 8), 0);
+    ck_assert_uint_eq(takeover_connections(list, 4), 0);
     struct connection first = open_connection(listener, 0, "one");
     struct connection second = open_connection(listener, 0, "two");
-    ck_assert_uint_eq(takeover_connections(names, 8), 2);
-    ck_assert_uint_ne(names[0], names[1]);
-    ck_assert_uint_eq(takeover_connections(names + 2, 1), 1);
-    ck_assert_uint_eq(names[3], 0);
-    ck_assert(names[2] == names[0] || names[2] == names[1]);
+    ck_assert_uint_eq(takeover_connections(list, 4), 2);
+    ck_assert_uint_ne(list[0].cookie, list[1].cookie);
+    ck_assert_int_eq(list[0].descriptor, first.accepted);
+    ck_assert(list[0].spoken);
+    ck_assert(list[1].spoken);
+    ck_assert_uint_eq(takeover_connections(list + 2, 1), 1);
+    ck_assert_uint_eq(list[2].cookie, list[0].cookie);
+    ck_assert_uint_eq(list[3].cookie, 0);
     close(first.accepted);
-    ck_assert_uint_eq(takeover_connections(names + 4, 4), 1);
-    ck_assert(names[4] == names[0] || names[4] == names[1]);
+    ck_assert_uint_eq(takeover_connections(list, 4), 1);
     close(second.accepted);
-    ck_assert_uint_eq(takeover_connections(names, 8), 0);
+    ck_assert_uint_eq(takeover_connections(list, 4), 0);
+}
+END_TEST
+
+START_TEST(a_connection_is_ended_only_if_it_is_still_the_same)
+{
+    struct takeover_connection list[2] = {0};
+    int listener = start();
+    struct connection one = open_connection(listener, 0, "one");
+    ck_assert_uint_eq(takeover_connections(list, 1), 1);
+    list[1] = list[0];
+    list[1].cookie++;
+    takeover_end(&list[1]);
+    struct pollfd ended = {.fd = one.peer, .events = POLLIN};
+    ck_assert_int_eq(poll(&ended, 1, 0), 0);
+    takeover_end(&list[0]);
+    ck_assert_int_eq(poll(&ended, 1, PATIENCE_MS), 1);
 }
 END_TEST
 
@@ -392,6 +410,7 @@ int main(void)
     tcase_add_test(tests, flushing_waits_for_the_peer_until_its_deadline);
     tcase_add_test(tests, flushing_ends_when_the_peer_has_everything);
     tcase_add_test(tests, connections_are_named_while_they_are_there);
+    tcase_add_test(tests, a_connection_is_ended_only_if_it_is_still_the_same);
     tcase_add_test(tests, a_cut_ends_what_is_being_said_and_leaves_what_waits_in_the_queue);
     tcase_add_test(tests, lingering_reads_away_what_comes_until_the_peer_ends);
     tcase_add_test(tests, lingering_ends_at_its_deadline);

@@ -1,0 +1,159 @@
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "server/descriptor.h"
+#include "server/takeover.h"
+#include "server/takeover_private.h"
+
+enum {
+    DEFER_SECONDS = 30, /* that a connection may be silent before CivetWeb sees it */
+    BACKLOG_MAX = 4096, /* connections answered when the listeners end */
+};
+
+static void look_for_listener(int descriptor, void *argument)
+{
+    (void)argument;
+    if (takeover.listener_count == TAKEOVER_LISTENERS_MAX || !takeover_is_listener(descriptor))
+        return;
+    struct takeover_listener *listener = &takeover.listeners[takeover.listener_count];
+    socklen_t length = sizeof listener->address;
+    if (getsockname(descriptor, (struct sockaddr *)&listener->address, &length) != 0)
+        return;
+    setsockopt(descriptor, IPPROTO_TCP, TCP_DEFER_ACCEPT, &(int){DEFER_SECONDS}, sizeof(int));
+    listener->number = descriptor;
+    listener->kept = -1;
+    takeover.listener_count++;
+}
+
+size_t takeover_find_listeners(void)
+{
+    takeover.listener_count = 0;
+    takeover_look_through(look_for_listener, NULL);
+    return takeover.listener_count;
+}
+
+const struct sockaddr *takeover_listener_address(size_t place)
+{
+    return (const struct sockaddr *)&takeover.listeners[place].address;
+}
+
+/* Says no, reads what is there so that no reset destroys the answer, and leaves. */
+static void refuse(int socket, const char *refusal, size_t length)
+{
+    char input[4096];
+    send(socket, refusal, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    shutdown(socket, SHUT_WR);
+    for (int i = 0; i < 16; i++)
+        if (recv(socket, input, sizeof input, MSG_DONTWAIT) <= 0)
+            return;
+}
+
+size_t takeover_listeners(const char *refusal, size_t length)
+{
+    size_t refused = 0;
+    for (size_t i = 0; i < takeover.listener_count; i++) {
+        struct takeover_listener *listener = &takeover.listeners[i];
+        listener->kept = fcntl(listener->number, F_DUPFD_CLOEXEC, descriptor_floor());
+        if (listener->kept >= 0)
+            dup3(takeover.quiet, listener->number, O_CLOEXEC);
+    }
+    for (size_t i = 0; i < takeover.listener_count; i++) {
+        int kept = takeover.listeners[i].kept;
+        if (kept < 0) { /* no descriptor left: then CivetWeb's own goes, and mg_stop is slow */
+            shutdown(takeover.listeners[i].number, SHUT_RDWR);
+            continue;
+        }
+        fcntl(kept, F_SETFL, O_NONBLOCK);
+        for (int j = 0; j < BACKLOG_MAX; j++) {
+            int waiting = accept4(kept, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+            if (waiting < 0)
+                break;
+            refuse(waiting, refusal, length);
+            close(waiting);
+            refused++;
+        }
+        shutdown(kept, SHUT_RDWR);
+    }
+    return refused;
+}
+
+void takeover_wake_master(void)
+{
+    const uint64_t one = 1;
+    ssize_t written = write(takeover.quiet, &one, sizeof one);
+    (void)written;
+    for (size_t i = 0; i < takeover.listener_count; i++) {
+        int kept = takeover.listeners[i].kept;
+        if (kept < 0)
+            continue;
+        shutdown(kept, SHUT_RDWR); /* it may still sleep on the old socket */
+        close(kept);
+        takeover.listeners[i].kept = -1;
+    }
+}
+
+/* --- the rest --- */
+
+static void end_if_silent(int descriptor, void *argument)
+{
+    size_t *left = argument;
+    int unread = 0;
+    if (!takeover_is_accepted(descriptor))
+        return;
+    (*left)++;
+    if (ioctl(descriptor, SIOCINQ, &unread) != 0 || unread == 0)
+        shutdown(descriptor, SHUT_RD); /* an answer that is just being written still goes out */
+}
+
+size_t takeover_end_silent(void)
+{
+    size_t left = 0;
+    takeover_look_through(end_if_silent, &left);
+    return left;
+}
+
+static void cut_if_busy(int descriptor, void *argument)
+{
+    int unread = 0;
+    int unsent = 0;
+    (void)argument;
+    if (!takeover_is_accepted(descriptor) || ioctl(descriptor, SIOCINQ, &unread) != 0 ||
+        ioctl(descriptor, SIOCOUTQ, &unsent) != 0)
+        return;
+    if (unread == 0 || unsent > 0)
+        shutdown(descriptor, SHUT_RDWR);
+}
+
+void takeover_cut(void)
+{
+    takeover_look_through(cut_if_busy, NULL);
+}
+
+struct refusal {
+    const char *text;
+    size_t length;
+    size_t count;
+};
+
+static void refuse_if_left(int descriptor, void *argument)
+{
+    struct refusal *refusal = argument;
+    if (!takeover_is_accepted(descriptor))
+        return;
+    refuse(descriptor, refusal->text, refusal->length);
+    close(descriptor);
+    refusal->count++;
+}
+
+size_t takeover_rest(const char *refusal, size_t length)
+{
+    struct refusal argument = {.text = refusal, .length = length};
+    takeover_look_through(refuse_if_left, &argument);
+    return argument.count;
+}

@@ -1,0 +1,24 @@
+#include "server/tcp.h"
+
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+static struct tcp_info tcp_info_of(int socket)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof info;
+    if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &length) != 0)
+        info = (struct tcp_info){0};
+    return info;
+}
+
+uint64_t tcp_bytes_received(int socket)
+{
+    return tcp_info_of(socket).tcpi_bytes_received;
+}
+
+uint64_t tcp_bytes_acknowledged(int socket)
+{
+    return tcp_info_of(socket).tcpi_bytes_acked;
+}

@@ -1,0 +1,173 @@
+"""What tests/bench/run measures: each figure's load, settings, rows and targets."""
+
+import collections
+
+# What a row is held to: a bound for the figure itself, or for its ratio to the peer's.
+Target = collections.namedtuple("Target", "text met")
+# One line of the table. A figure that is a list is shown as the medians of its places.
+Row = collections.namedtuple("Row", "label key unit target")
+
+# One measurement: arguments of the load client; settings and exit status that lastcall is measured
+# with; whether its report on the shutdown is read too (as report_p50_ms, report_p99_ms,
+# report_max_ms: from the signal to a Close); whether the peer takes part.
+Figure = collections.namedtuple(
+    "Figure",
+    "name load rows settings status reported peer",
+    defaults=[(), 0, False, True],
+)
+
+
+def at_most(bound, unit):
+    return Target(f"≤ {bound} {unit}", lambda ours, ratio: ours <= bound)
+
+
+def at_most_times(bound):
+    return Target(f"≤ {bound} ×", lambda ours, ratio: None if ratio is None else ratio <= bound)
+
+
+def at_least_times(bound):
+    return Target(f"≥ {bound} ×", lambda ours, ratio: None if ratio is None else ratio >= bound)
+
+
+def stop_figure(sessions, bound):
+    return Figure(
+        f"stop-{sessions}",
+        ["stop", f"--sessions={sessions}"],
+        [
+            Row(f"SIGTERM to exit, {sessions} sessions", "exit_ms", "ms", at_most_times(bound)),
+            Row("  to a session's Close, median", "close_p50_ms", "ms", None),
+            Row("  to a session's Close, 99 %", "close_p99_ms", "ms", None),
+            Row("  to the last Close", "close_max_ms", "ms", None),
+            Row("  server's processor time", "cpu_ms", "ms", None),
+        ],
+    )
+
+
+def close_figure(sessions, bound):
+    return Figure(
+        f"close-{sessions}",
+        ["stop", f"--sessions={sessions}"],
+        [
+            Row(
+                f"signal to last Close, {sessions}, reported",
+                "report_max_ms",
+                "ms",
+                at_most(bound, "ms"),
+            ),
+            Row("  median, reported", "report_p50_ms", "ms", None),
+            Row("  99 %, reported", "report_p99_ms", "ms", None),
+            Row("  to the last Close, as clients see it", "close_max_ms", "ms", None),
+            Row("  median, as clients see it", "close_p50_ms", "ms", None),
+            Row("  99 %, as clients see it", "close_p99_ms", "ms", None),
+            Row("  to exit", "exit_ms", "ms", None),
+        ],
+        reported=True,
+        peer=False,
+    )
+
+
+def spread_figure(sessions, seconds):
+    return Figure(
+        f"spread-{sessions}",
+        ["stop", f"--sessions={sessions}", f"--spread={seconds * 1000}"],
+        [
+            Row(
+                f"furthest off a spread of {seconds} s, {sessions}",
+                "deviation_percent",
+                "%",
+                at_most(10, "%"),
+            ),
+            Row("  Closes after the end of the spread", "late_percent", "%", None),
+            Row("  share of the Closes in each half second", "shares", "%", None),
+            Row("  server's processor load meanwhile", "cpu_percent", "%", at_most(10, "%")),
+            Row("  SIGTERM to exit", "exit_ms", "ms", None),
+        ],
+        settings=[f"shutdown.spread={seconds}s", "shutdown.timeout=20s"],
+        peer=False,
+    )
+
+
+def mute_figure(sessions, close_timeout, bound):
+    return Figure(
+        f"silent-{sessions}",
+        ["stop", f"--sessions={sessions}", f"--mute={close_timeout}"],
+        [
+            Row(
+                f"exit after close_timeout, {sessions} silent",
+                "overtime_ms",
+                "ms",
+                at_most(bound, "ms"),
+            ),
+            Row("  SIGTERM to a session's Close, median", "close_p50_ms", "ms", None),
+            Row("  to the last Close", "close_max_ms", "ms", None),
+            Row("  to exit", "exit_ms", "ms", None),
+            Row("  server's processor time", "cpu_ms", "ms", None),
+        ],
+        settings=[f"shutdown.close_timeout={close_timeout}ms"],
+        status=1,
+        peer=False,
+    )
+
+
+def echo_figure(sessions, bound):
+    return Figure(
+        f"echo-{sessions}",
+        ["echo", f"--sessions={sessions}", "--bytes=32"],
+        [
+            Row(
+                f"echo, 32 bytes, {sessions} session{'s'[:sessions > 1]}",
+                "per_second",
+                "/s",
+                at_least_times(bound),
+            ),
+            Row("  latency, median", "p50_us", "µs", None),
+            Row("  latency, 99 %", "p99_us", "µs", None),
+            Row("  server's processor time each", "cpu_us", "µs", None),
+        ],
+    )
+
+
+FIGURES = [
+    Figure(
+        "stop-empty",
+        ["stop"],
+        [Row("SIGTERM to exit, nobody connected", "exit_ms", "ms", at_most(25, "ms"))],
+    ),
+    Figure(
+        "stop-silent",
+        ["stop", "--silent=20"],
+        [Row("SIGTERM to exit, 20 silent connections", "exit_ms", "ms", at_most(25, "ms"))],
+    ),
+    Figure(
+        "refuse",
+        ["stop", "--sessions=1000", "--probe"],
+        [Row("SIGTERM to refusal, 1000 sessions", "refused_ms", "ms", at_most(5, "ms"))],
+    ),
+    stop_figure(1000, 1.0),
+    stop_figure(9000, 0.8),
+    close_figure(9000, 250),
+    spread_figure(2000, 5),
+    spread_figure(9000, 5),
+    mute_figure(15000, 1000, 200),
+    Figure(
+        "memory",
+        ["idle", "--sessions=9000", "--request=800"],
+        [
+            Row("memory for each of 9000 idle sessions", "session_kb", "KB", at_most(2, "KB")),
+            Row("  for each after the first 1000", "further_kb", "KB", None),
+        ],
+    ),
+    echo_figure(1, 0.95),
+    echo_figure(100, 1.2),
+    echo_figure(1000, 1.2),
+    Figure(
+        "handshakes",
+        ["handshakes", "--sessions=20"],
+        [
+            Row("handshakes, 20 at a time", "per_second", "/s", at_least_times(1.0)),
+            Row("  server's processor time each", "cpu_us", "µs", at_most_times(0.75)),
+            Row("  duration, median", "p50_us", "µs", None),
+            Row("  duration, 99 %", "p99_us", "µs", None),
+        ],
+    ),
+]
