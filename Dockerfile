@@ -5,7 +5,7 @@ RUN apt-get update \
 COPY . /source
 RUN cmake -S /source -B /build -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=/usr \
     && cmake --build /build \
-    && DESTDIR=/image cmake --install /build --strip
+    && DESTDIR=/image cmake --install /build --strip --component daemon
 
 FROM debian:bookworm-slim
 RUN apt-get update \

@@ -1,6 +1,7 @@
 #include "server/loop.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -323,27 +324,41 @@ int loops_stop(struct loops *loops, int64_t deadline)
     return 0;
 }
 
-/* The quota of control group version 2 or 1, in processors; 0: none. */
-static double quota(void)
+/* Reads the file of a control group that has "QUOTA PERIOD". Returns QUOTA / PERIOD, or 0: none. */
+static double read_quota(const char *group)
 {
+    char path[PATH_MAX + 64];
     double limit = 0;
     double period = 0;
-    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
-    if (file != NULL) {
-        if (fscanf(file, "%lf %lf", &limit, &period) != 2)
-            limit = 0;
-        fclose(file);
-    } else if ((file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "re")) != NULL) {
-        if (fscanf(file, "%lf", &limit) != 1)
-            limit = 0;
-        fclose(file);
-        if ((file = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "re")) != NULL) {
-            if (fscanf(file, "%lf", &period) != 1)
-                period = 0;
-            fclose(file);
-        }
+    snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    bool found = fscanf(file, "%lf %lf", &limit, &period) == 2; /* "max" is no number */
+    fclose(file);
+    return found && limit > 0 && period > 0 ? limit / period : 0;
+}
+
+/*
+ * The quota of our control group (version 2), in processors; 0: none. In a container the group
+ * looks like the root; a service of systemd has one of its own below it.
+ */
+static double quota(void)
+{
+    char line[PATH_MAX];
+    double found = read_quota("");
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strncmp(line, "0::/", 4) != 0)
+            continue;
+        double own = read_quota(line + 3);
+        if (own > 0 && (found <= 0 || own < found))
+            found = own;
     }
-    return limit > 0 && period > 0 ? limit / period : 0;
+    if (file != NULL)
+        fclose(file);
+    return found;
 }
 
 size_t loops_processors(void)

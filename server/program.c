@@ -165,8 +165,8 @@ static int start_tracker(struct program *program, char *error, size_t error_size
         descriptor_clear();
     }
     if (program->loops == NULL) {
-        snprintf(error, error_size, "%zu event loops cannot be started: %s", program->loop_count,
-                 strerror(errno));
+        snprintf(error, error_size, "threads for %zu event loops cannot be had: %s",
+                 program->loop_count, strerror(errno));
         return EXIT_SYSTEM;
     }
     return 0;
