@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "config/option.h"
 
@@ -60,6 +61,15 @@ int http_respond(const struct http_request *request, int status, const char *typ
 
 /* Answers 405 with the methods that are allowed: "GET, HEAD". Returns as http_write does. */
 int http_refuse_method(const struct http_request *request, const char *allowed);
+
+/* Whether it is a GET or a HEAD; anything else has been answered 405 then. */
+static inline bool http_gets(const struct http_request *request)
+{
+    if (strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0)
+        return true;
+    http_refuse_method(request, "GET, HEAD");
+    return false;
+}
 
 struct handler {
     const char *name;

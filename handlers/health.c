@@ -27,9 +27,9 @@ static void health_http(void *state, const struct http_request *request)
     static const char json[] = "application/json";
     const char *which = request->rest;
     enum readiness now = readiness_get();
-    if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0)
-        http_refuse_method(request, "GET, HEAD");
-    else if (strcmp(which, "live") == 0)
+    if (!http_gets(request))
+        return;
+    if (strcmp(which, "live") == 0)
         http_respond(request, 200, json, "{\"status\":\"live\"}\n");
     else if (strcmp(which, "") == 0 || strcmp(which, "ready") == 0)
         http_respond(request, answers[now].status, json, answers[now].body);

@@ -1,7 +1,6 @@
 #include "server/metrics.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "handlers/handler.h"
 
@@ -10,10 +9,8 @@ static const struct option no_options[] = {{0}};
 static void metrics_http(void *state, const struct http_request *request)
 {
     (void)state;
-    if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
-        http_refuse_method(request, "GET, HEAD");
+    if (!http_gets(request))
         return;
-    }
     size_t length = 0;
     char *text = metrics_text(&length);
     if (text == NULL)

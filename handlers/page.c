@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "handlers/handler.h"
 
 extern const char embedded_page[]; /* page.html */
@@ -9,9 +7,7 @@ static const struct option no_options[] = {{0}};
 static void page_http(void *state, const struct http_request *request)
 {
     (void)state;
-    if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0)
-        http_refuse_method(request, "GET, HEAD");
-    else
+    if (http_gets(request))
         http_respond(request, 200, "text/html; charset=utf-8", embedded_page);
 }
 

@@ -197,7 +197,7 @@ static void redirect(const struct http_request *request)
             end += sprintf(end, "%%%02X", (unsigned)(unsigned char)*name);
     }
     if (request->query != NULL && strlen(request->query) < QUERY_MAX)
-        end += sprintf(end, "/?%s\r\n", request->query);
+        sprintf(end, "/?%s\r\n", request->query);
     else
         memcpy(end, ending, sizeof ending);
     http_begin(request, &(struct http_answer){.status = 301, .headers = headers});
@@ -266,10 +266,8 @@ static void static_http(void *state, const struct http_request *request)
     struct stat about;
     int file;
 
-    if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
-        http_refuse_method(request, "GET, HEAD");
+    if (!http_gets(request))
         return;
-    }
     if (strchr(path, '\\') != NULL) {
         refuse(request, 404, "not found\n");
         return;

@@ -44,12 +44,26 @@ static void log_refusal(struct server *server, const struct http_exchange *excha
     log_fields(LOG_INFO, "refused", fields, left_out > 0 ? 6 : 5);
 }
 
+/* Past CivetWeb, which may be told to stop at any moment now. */
+static bool say_drained(struct http_exchange *exchange)
+{
+    const struct mg_request_info *info = mg_get_request_info(exchange->connection);
+    char response[512];
+    size_t length = door_refusal(response, sizeof response);
+    if (info == NULL || !takeover_say(info->remote_addr, (uint16_t)info->remote_port,
+                                      (uint16_t)info->server_port, response, length))
+        return false;
+    exchange->status = 503;
+    return true;
+}
+
 static void refuse(struct server *server, struct http_exchange *exchange,
                    struct tracker_route *counts, const struct refusal *refusal)
 {
     tracker_refused(counts, refusal->kind);
     log_refusal(server, exchange, counts->name, refusal);
-    http_refuse(exchange, refusal->status, refusal->why);
+    if (refusal->kind != REFUSED_DRAINING || exchange->head || !say_drained(exchange))
+        http_refuse(exchange, refusal->status, refusal->why);
 }
 
 /* --- upgrades --- */

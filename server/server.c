@@ -28,6 +28,7 @@ enum {
     SPARE_LOW = 64,     /* low descriptors for files that handlers open, and for what was there */
     REFUSAL_BURST = 20, /* refusals of one kind that are logged at once */
     SELF_TEST_SECONDS = 5,
+    AFTER_CUT = 200, /* milliseconds */
     ADDRESSES_MAX = 1024,
 };
 
@@ -276,17 +277,27 @@ size_t server_refuse_connections(void)
     return takeover_listeners(response, length);
 }
 
+/*
+ * Until CivetWeb has nothing left in its hands: at `deadline` responses are cut, and the threads
+ * that gave them are left a moment in which they answer what waits in the queue.
+ */
+static void empty_hands(int64_t deadline)
+{
+    bool cut = false;
+    while (takeover_end_silent() > 0 && clock_milliseconds() < deadline + AFTER_CUT) {
+        if (!cut && clock_milliseconds() >= deadline) {
+            takeover_cut();
+            cut = true;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+}
+
 size_t server_stop_context(struct mg_context *context, int64_t deadline)
 {
     char response[512];
     size_t length = door_refusal(response, sizeof response);
-    while (takeover_end_silent() > 0) {
-        if (clock_milliseconds() >= deadline) {
-            takeover_cut();
-            break;
-        }
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    }
+    empty_hands(deadline);
     takeover_wake_master();
     mg_stop(context);
     return takeover_rest(response, length);

@@ -221,6 +221,14 @@ void takeover_flush(const char *peer_host, uint16_t peer_port, uint16_t local_po
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
 }
 
+bool takeover_say(const char *peer_host, uint16_t peer_port, uint16_t local_port, const char *text,
+                  size_t length)
+{
+    int descriptor = find_certain(peer_host, peer_port, local_port);
+    return descriptor >= 0 &&
+           send(descriptor, text, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length;
+}
+
 void takeover_linger(const char *peer_host, uint16_t peer_port, uint16_t local_port,
                      int64_t deadline)
 {

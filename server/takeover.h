@@ -67,6 +67,13 @@ void takeover_flush(const char *peer_host, uint16_t peer_port, uint16_t local_po
                     int64_t deadline);
 
 /*
+ * Sends a short answer on the connection, which stays with CivetWeb: once mg_stop has been called
+ * CivetWeb itself sends nothing any more. Returns whether all of it is on its way. Does not block.
+ */
+bool takeover_say(const char *peer_host, uint16_t peer_port, uint16_t local_port, const char *text,
+                  size_t length);
+
+/*
  * After an answer to a request with a body that nobody has read: ends our side and reads away what
  * comes until the peer ends its own, or `deadline` (clock_milliseconds). Otherwise unread input
  * would turn the end into a reset, which destroys the answer. Then the connection ends. Blocks.
@@ -76,9 +83,9 @@ void takeover_linger(const char *peer_host, uint16_t peer_port, uint16_t local_p
 
 /* A connection that CivetWeb has. */
 struct takeover_connection {
-    int descriptor;
     uint64_t cookie; /* the kernel's name for the socket (SO_COOKIE): a number is used again */
-    bool spoken;     /* its peer has ever sent a byte */
+    int descriptor;
+    bool spoken; /* its peer has ever sent a byte */
 };
 
 /* Lists the connections that CivetWeb has now, at most `most`. Returns their number. Any thread;

@@ -69,20 +69,41 @@ s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
     [[ "$output" == *connections* ]]
 }
 
-@test "a port that is in use is 69 and the address is named" {
+@test "every root that is not there is shown as FILE:LINE: message, by a check and by a start" {
+    printf '[route /a/*]\nhandler = static\nroot = %s\n[route /b/*]\nhandler = static\nroot = %s\n' \
+        "$DIRECTORY/none" "$DIRECTORY/nothing" >"$CONFIG"
+    for option in -t ''; do
+        run "$LASTCALL" -c "$CONFIG" ${option:+"$option"}
+        [ "$status" -eq 78 ]
+        [[ "${lines[0]}" == "$CONFIG:"[123]": "*"$DIRECTORY/none"* ]]
+        [[ "${lines[1]}" == "$CONFIG:"[456]": "*"$DIRECTORY/nothing"* ]]
+    done
+}
+
+@test "a port that is in use is 69 and the address and the reason are named" {
     start_daemon
     address=${URL#ws://}
-    run "$LASTCALL" -c "$CONFIG" -s "server.listen=$address"
+    run "$LASTCALL" -c "$CONFIG" -s log.level=error -s "server.listen=$address"
     [ "$status" -eq 69 ]
-    [[ "$output" == *"$address"* ]]
+    [[ "$output" =~ "$address: "[^:]*"Address already in use" ]]
     stop_daemon 0
 }
 
-@test "an address that this machine does not have is 69 and named" {
-    printf '%s\n' "$ECHO" >"$CONFIG"
-    run "$LASTCALL" -c "$CONFIG" -s server.listen=203.0.113.7:8080
+@test "of several addresses the one that is in use is named with the reason" {
+    start_daemon
+    address=${URL#ws://}
+    run "$LASTCALL" -c "$CONFIG" -s log.level=error \
+        -s "server.listen=127.0.0.2:0, $address, 127.0.0.3:0"
     [ "$status" -eq 69 ]
-    [[ "$output" == *203.0.113.7:8080* ]]
+    [[ "$output" =~ "$address: "[^:]*"Address already in use" ]]
+    stop_daemon 0
+}
+
+@test "an address that this machine does not have is 69, and named with the reason" {
+    printf '%s\n' "$ECHO" >"$CONFIG"
+    run "$LASTCALL" -c "$CONFIG" -s log.level=error -s server.listen=203.0.113.7:8080
+    [ "$status" -eq 69 ]
+    [[ "$output" == *203.0.113.7:8080*"Cannot assign requested address"* ]]
 }
 
 @test "--health is 0 while the daemon serves and 1 when it does not" {

@@ -81,6 +81,16 @@ class Connections(lastcall.Case):
         self.assertEqual(exchange(daemon.address, upgrade_head()).status, 503)
         self.assertEqual(daemon.get('/health/live').status, 200)
 
+    def test_auto_leaves_room_for_what_many_loops_and_threads_need(self):
+        daemon = self.daemon('limits.connections=auto', 'server.loops=64',
+                             'server.http_threads=64', descriptors=500)
+        connections = daemon.logged('ready')[0]['connections']
+        self.assertGreater(connections, 10)
+        for peer in [self.websocket(daemon) for _ in range(connections)]:
+            peer.echo()
+        self.assertEqual(exchange(daemon.address, upgrade_head()).status, 503)
+        self.assertEqual(daemon.get('/health/live').status, 200)
+
 
 class Messages(lastcall.Case):
     def test_a_message_over_the_limit_is_closed_with_1009(self):

@@ -1,0 +1,73 @@
+#!/usr/bin/python3
+"""Request lines, their targets, and what becomes of them in the log."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../support'))
+
+import lastcall
+from peer import exchange, upgrade_head
+
+
+def raw(*lines):
+    return ('\r\n'.join(lines) + '\r\n\r\n').encode()
+
+
+class Targets(lastcall.Case):
+    def test_a_target_with_scheme_and_host_is_served_as_its_path(self):
+        daemon = self.daemon()
+        for host in ('127.0.0.1:%d' % daemon.address[1], 'localhost:%d' % daemon.address[1]):
+            with self.subTest(host):
+                answer = exchange(daemon.address,
+                                  raw(f'GET http://{host}/health/live HTTP/1.1', f'Host: {host}',
+                                      'Connection: close'))
+                self.assertEqual(answer.status, 200)
+                self.assertIn('status', answer.text())
+
+    def test_a_request_of_http_1_1_without_host_is_400_and_one_of_1_0_needs_none(self):
+        daemon = self.daemon()
+        for path in ('/', '/health/live', '/echo'):
+            with self.subTest(path):
+                answer = exchange(daemon.address, raw(f'GET {path} HTTP/1.1', 'Connection: close'))
+                self.assertEqual(answer.status, 400)
+        answer = exchange(daemon.address, raw('GET /health/live HTTP/1.0'))
+        self.assertEqual(answer.status, 200)
+
+
+class Refusals(lastcall.Case):
+    def test_a_refusal_is_logged_with_its_path(self):
+        daemon = self.daemon()
+        for send, path, status in ((upgrade_head('/nowhere'), '/nowhere', 404),
+                                   (raw('GET /some/where HTTP/1.1', 'Host: x'), '/some/where', 404),
+                                   (raw('GET /echo HTTP/1.1', 'Host: x'), '/echo', 426)):
+            with self.subTest(path):
+                self.assertEqual(exchange(daemon.address, send).status, status)
+                daemon.wait_log('refused', path=path, status=status, timeout=2)
+
+
+class Static(lastcall.Case):
+    def start(self, path):
+        root = self.directory()
+        os.mkdir(os.path.join(root, 'sub'))
+        for name in ('index.html', 'sub/index.html'):
+            with open(os.path.join(root, name), 'w') as file:
+                file.write(f'this is {name}')
+        return self.daemon(routes={path: {'handler': 'static', 'root': root}})
+
+    def test_an_exact_route_serves_the_index(self):
+        answer = self.start('/site').get('/site')
+        self.assertEqual((answer.status, answer.body), (200, b'this is index.html'))
+
+    def test_a_redirect_to_a_folder_keeps_the_query(self):
+        daemon = self.start('/site/*')
+        for query in ('', '?', '?a=1&b=%2F', '?next=/x?y'):
+            with self.subTest(query):
+                answer = daemon.get('/site/sub' + query)
+                self.assertEqual(answer.status, 301)
+                location = answer.header('location')
+                self.assertIn(location, ['/site/sub/' + query, 'sub/' + query]
+                              + ([] if query != '?' else ['/site/sub/', 'sub/']))
+
+
+if __name__ == '__main__':
+    lastcall.main()
