@@ -17,10 +17,7 @@
 /* What other threads have asked of a loop. */
 enum { ASKED_DRAIN = 1, ASKED_CUT = 2, ASKED_STOP = 4, ASKED_BEAT = 8 };
 
-enum {
-    PACE_INTERVAL = 10, /* milliseconds */
-    TIME_EVERY = 64,    /* sessions */
-};
+enum { PACE_INTERVAL = 10 }; /* milliseconds */
 
 struct loop {
     struct session_home home;
@@ -68,7 +65,8 @@ static void open_sessions(struct loop *loop, struct session *arriving)
     }
 }
 
-/* Every session that is due by now, the oldest first. */
+/* Every session that is due by now, the oldest first. What is due together counts as one moment:
+   with no spread all have until `close_timeout` after the beginning of the drain. */
 static void on_pace(uv_timer_t *timer)
 {
     struct loop *loop = timer->data;
@@ -78,8 +76,7 @@ static void on_pace(uv_timer_t *timer)
     while (loop->drained < due && home->next_to_drain != NULL) {
         struct session *session = home->next_to_drain;
         home->next_to_drain = session_newer(session);
-        if (loop->drained++ % TIME_EVERY == 0)
-            uv_update_time(&home->uv); /* each Close has its own time to be answered */
+        loop->drained++;
         session_drain(session, false);
     }
     if (home->next_to_drain == NULL)

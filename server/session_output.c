@@ -82,9 +82,11 @@ static bool enqueue(struct session *session, const struct iovec *parts, size_t c
 static size_t transmit(struct session *session, const struct iovec *parts, size_t count)
 {
     struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = count};
+    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
     ssize_t sent;
     do
-        sent = sendmsg(session->socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        sent = count == 1 ? send(session->socket, parts->iov_base, parts->iov_len, flags)
+                          : sendmsg(session->socket, &message, flags);
     while (sent < 0 && errno == EINTR);
     if (sent >= 0)
         return (size_t)sent;

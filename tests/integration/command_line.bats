@@ -70,8 +70,8 @@ s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
 @test "every root that is not there is shown as FILE:LINE: message, by a check and by a start" {
-    printf '[route /a/*]\nhandler = static\nroot = %s\n[route /b/*]\nhandler = static\nroot = %s\n' \
-        "$DIRECTORY/none" "$DIRECTORY/nothing" >"$CONFIG"
+    printf '[route %s]\nhandler = static\nroot = %s\n' '/a/*' "$DIRECTORY/none" \
+        '/b/*' "$DIRECTORY/nothing" >"$CONFIG"
     for option in -t ''; do
         run "$LASTCALL" -c "$CONFIG" ${option:+"$option"}
         [ "$status" -eq 78 ]

@@ -162,6 +162,7 @@ class Systemd(Notified):
         if trace(PTRACE_SEIZE, stopped, 0, 0) != 0 or trace(PTRACE_INTERRUPT, stopped, 0, 0) != 0:
             self.skipTest(f'no thread can be stopped: {os.strerror(ctypes.get_errno())}')
         os.waitpid(stopped, WALL)
+        self.addCleanup(trace, PTRACE_DETACH, stopped, 0, 0)  # or the daemon could not even die
         listener.listen(0.3)  # what was on its way
         self.assertNotIn('WATCHDOG=1', [text for _, text in listener.listen(1)])
         trace(PTRACE_DETACH, stopped, 0, 0)

@@ -11,7 +11,7 @@ import lastcall
 from peer import close_frame
 
 SILENT = 200
-DURATION = 45  # seconds: longer than the kernel keeps them, and longer than they are then waited for
+DURATION = 45  # seconds: longer than the kernel keeps them and than they are then waited for
 
 
 class Silent(lastcall.Case):
