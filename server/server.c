@@ -25,7 +25,8 @@
 enum {
     QUEUE = 20,         /* connections that wait for a thread */
     BACKLOG = 4096,     /* connections that wait in the kernel */
-    SPARE_LOW = 64,     /* low descriptors for files that handlers open, and for what was there */
+    EACH_THREAD = 2,    /* low descriptors: its connection, and a file that a handler has open */
+    SPARE_LOW = 32,     /* for what was there before */
     REFUSAL_BURST = 20, /* refusals of one kind that are logged at once */
     SELF_TEST_SECONDS = 5,
     AFTER_CUT = 200, /* milliseconds */
@@ -54,7 +55,7 @@ static void *on_thread(const struct mg_context *context, int type)
 
 int server_descriptors(unsigned http_threads, size_t address_count)
 {
-    return (int)(http_threads + QUEUE + address_count + SPARE_LOW);
+    return (int)(EACH_THREAD * http_threads + QUEUE + address_count + SPARE_LOW);
 }
 
 const char *server_civetweb_version(void)

@@ -20,7 +20,7 @@
 #include "server/tcp.h"
 
 enum {
-    LOOK_AT_ONCE = 256, /* descriptors that one poll asks about */
+    LOOK_AT_ONCE = 512, /* descriptors that one poll asks about */
     DEAD_MAX = 64,      /* dead sockets that one search can wait for */
     DEAD_WAIT = 100,    /* milliseconds */
 };

@@ -2,6 +2,7 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -14,6 +15,7 @@
 enum {
     DEFER_SECONDS = 30, /* that a connection may be silent before CivetWeb sees it */
     BACKLOG_MAX = 4096, /* connections answered when the listeners end */
+    TAKEOVER_CUT_MAX = 4096,
 };
 
 static void look_for_listener(int descriptor, void *argument)
@@ -118,21 +120,26 @@ size_t takeover_end_silent(void)
     return left;
 }
 
-static void cut_if_busy(int descriptor, void *argument)
+static bool is_busy(int descriptor)
 {
     int unread = 0;
     int unsent = 0;
-    (void)argument;
-    if (!takeover_is_accepted(descriptor) || ioctl(descriptor, SIOCINQ, &unread) != 0 ||
-        ioctl(descriptor, SIOCOUTQ, &unsent) != 0)
-        return;
-    if (unread == 0 || unsent > 0)
-        shutdown(descriptor, SHUT_RDWR);
+    return ioctl(descriptor, SIOCINQ, &unread) == 0 && ioctl(descriptor, SIOCOUTQ, &unsent) == 0 &&
+           (unread == 0 || unsent > 0);
 }
 
+/* First all are chosen, then all are cut: a thread that the first cut sets free at once reads a
+   request that waited, which would look busy then. */
 void takeover_cut(void)
 {
-    takeover_look_through(cut_if_busy, NULL);
+    static struct takeover_connection list[TAKEOVER_CUT_MAX]; /* the stop thread's own */
+    size_t count = takeover_connections(list, TAKEOVER_CUT_MAX);
+    size_t busy = 0;
+    for (size_t i = 0; i < count; i++)
+        if (is_busy(list[i].descriptor))
+            list[busy++] = list[i];
+    for (size_t i = 0; i < busy; i++)
+        takeover_end(&list[i]);
 }
 
 struct refusal {

@@ -33,6 +33,20 @@ class Workers(lastcall.Case):
         daemon.wait_exit(0)
         self.assertWithin(daemon.since_signal(), 1.5, 'CivetWeb alone takes 2 s')
 
+    def test_as_many_downloads_as_threads_are_all_cut_in_time(self):
+        directory = self.directory()
+        with open(os.path.join(directory, 'big'), 'wb') as file:
+            file.truncate(24 << 20)
+        daemon = self.daemon('server.http_threads=64', 'shutdown.close_timeout=500ms',
+                             f'shutdown.timeout={int(lastcall.scaled(2000))}ms',
+                             routes={'/files/*': {'handler': 'static', 'root': directory}})
+        for _ in range(60):
+            download = self.peer(daemon, receive_buffer=16384)
+            download.send(peer.request_head('/files/big'))
+            download.read_until(b'\r\n\r\n')
+        stopped = daemon.stop(1)
+        self.assertEqual((stopped['http_cut'], stopped['mg_stop']), (60, 'returned'))
+
 
 if __name__ == '__main__':
     lastcall.main()
