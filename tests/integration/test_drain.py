@@ -231,11 +231,11 @@ class Wait(Drained):
         self.assertEqual(daemon.logged('session closed', route='/slow')[0]['code'], 1000)
 
     def test_it_gets_its_close_when_no_more_than_close_timeout_is_left(self):
-        daemon, (peer,) = self.waiting('shutdown.timeout=1500ms', 'shutdown.close_timeout=600ms')
+        daemon, (peer,) = self.waiting('shutdown.timeout=2s', 'shutdown.close_timeout=1400ms')
         self.signal(daemon)
         found = self.closes([peer])
-        self.assertGreater(found[0][0], 0.88, 'timeout - close_timeout were 0.9 s')
-        self.assertWithin(found[0][0], 1.3, 'timeout - close_timeout were 0.9 s')
+        self.assertGreater(found[0][0], 0.58, 'timeout - close_timeout were 0.6 s')
+        self.assertWithin(found[0][0], 1.0, 'timeout - close_timeout were 0.6 s')
         self.assertCounts(daemon.wait_exit(0), open=1, handshake=1)
         self.assertWithin(daemon.since_signal() - found[0][0], 0.4, 'exit after the answer')
 

@@ -197,9 +197,8 @@ class Drain(lastcall.Case):
         peer.send(frame(TEXT, b'y' * 500000))
         self.assertEqual(len(peer.read_message()[1]), 500000)
         daemon.send_signal()
-        daemon.wait_log('draining')
+        peer.read_close(1001)  # sooner it might still be echoed
         peer.send(frame(TEXT, b'z' * 500000) + close_frame(1001))
-        peer.read_close(1001)
         peer.expect_end()
         self.assertEqual(daemon.wait_exit(0)['received'], 1)
 
