@@ -24,6 +24,7 @@ struct tracker {
     atomic_size_t requests;
     atomic_uint_fast64_t finished; /* requests */
     uint64_t finished_before;
+    bool marked;
     size_t limit;
     size_t loops;
     int left;                       /* eventfd: the last session or request has left */
@@ -221,6 +222,9 @@ static uint64_t all_refused(const struct tracker_route *route)
 
 void tracker_mark(struct tracker *tracker)
 {
+    if (tracker->marked)
+        return;
+    tracker->marked = true;
     for (struct tracker_route *route = tracker->routes; route != NULL; route = route->next) {
         for (size_t i = 0; i < OUTCOME_COUNT; i++)
             route->closed_before[i] = get(&route->closed[i]);

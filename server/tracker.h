@@ -139,7 +139,8 @@ void tracker_timings(const struct tracker *tracker, struct tracker_timing *sum);
    be more than eight. */
 int tracker_on_drain(struct tracker *tracker, void (*begin)(void *argument), void *argument);
 
-/* Remembers all counts, so that tracker_report tells what came after. Once, on one thread. */
+/* Remembers all counts, so that tracker_report tells what came after: when the signal has come. A
+   second call does nothing. One thread. */
 void tracker_mark(struct tracker *tracker);
 
 /* Closes the gate. When it returns, whatever enters is refused. */
