@@ -220,6 +220,7 @@ class Log(lastcall.Case):
                         daemon.wait_log('drain', drained=number, total=8, forced=0)
                 daemon.wait_exit(0)
                 self.assertEqual(len(daemon.logged('drain')), 3)
+                self.assertLess(daemon.since_signal(), 4.9, 'it was the line of five seconds')
 
     def test_a_quick_drain_says_nothing_in_between(self):
         daemon = self.daemon(*LONG)

@@ -4,7 +4,6 @@
  */
 const char *__asan_default_options(void);
 const char *__tsan_default_options(void);
-const char *__tsan_default_suppressions(void);
 const char *__ubsan_default_options(void);
 
 const char *__asan_default_options(void)
@@ -22,14 +21,4 @@ const char *__tsan_default_options(void)
 const char *__ubsan_default_options(void)
 {
     return "exitcode=99:print_stacktrace=1";
-}
-
-/*
- * takeover_listeners puts an eventfd over the number of CivetWeb's listener, and CivetWeb's master
- * thread closes that number after mg_stop. In between stands CivetWeb's stop flag, an atomic in a
- * library that is not instrumented: ThreadSanitizer cannot see that order.
- */
-const char *__tsan_default_suppressions(void)
-{
-    return "race:takeover_listeners\n";
 }
