@@ -141,15 +141,14 @@ class Content(Reported):
         read = time.monotonic()
         time.sleep(0.4)  # this peer is slow: that is what is measured
         peers[9].send(close_frame(1001))
-        answered = time.monotonic()
         peers[9].expect_end()
         self.agrees(self.read_after(daemon), daemon.logged('stopped')[0])
         closes, answers = self.report['signal_to_close_ms'], self.report['close_to_answer_ms']
         self.assertGreater(closes['max'], 530, 'the last of ten is due after 540 ms')
         self.assertLess(closes['max'], lastcall.scaled(900))
         self.assertTrue(200 < closes['p50'] < lastcall.scaled(500), closes)
-        self.assertLess(closes['max'], (read - daemon.signalled) * 1000 + 2)
-        self.assertGreater(answers['max'], (answered - read) * 1000 - 1)
+        self.assertLess(closes['max'], (read - daemon.signalled) * 1000 + lastcall.scaled(50))
+        self.assertGreater(answers['max'], 350)
         self.assertLess(answers['p50'], 300)
 
     def read_after(self, daemon):
