@@ -11,7 +11,6 @@
 #include "server/clock.h"
 #include "server/log.h"
 #include "server/loop.h"
-#include "server/metrics.h"
 #include "server/notify.h"
 #include "server/progress.h"
 #include "server/readiness.h"
@@ -28,7 +27,6 @@ static struct {
     struct progress_state logged;
     int64_t alive_at;  /* the watchdog was last told */
     int64_t status_at; /* elapsed time of the last word to systemd */
-    bool stopping;
 } announce;
 
 void announce_open(void)
@@ -62,12 +60,18 @@ void announce_alive(struct loops *loops)
     notify_send("WATCHDOG=1");
 }
 
+/* Asks systemd for the time until the next word, or until it is over. */
+static void extend(int64_t left)
+{
+    notify_extend(left < EXTENSION ? left + STATUS_INTERVAL : EXTENSION);
+}
+
 void announce_stopping(const struct tracker *tracker, long timeout)
 {
     char text[128];
     snprintf(text, sizeof text, "STOPPING=1\nSTATUS=draining 0 of %zu", tracker_sessions(tracker));
     notify_send(text);
-    notify_extend(timeout < EXTENSION ? timeout + STATUS_INTERVAL : EXTENSION);
+    extend(timeout);
 }
 
 static struct progress_terminal terminal(void)
@@ -118,7 +122,7 @@ static void tell_systemd(const struct progress_view *now)
     snprintf(text, sizeof text, "STATUS=draining %llu of %llu", (unsigned long long)now->drained,
              (unsigned long long)now->total);
     notify_send(text);
-    notify_extend(now->left < EXTENSION ? now->left + STATUS_INTERVAL : EXTENSION);
+    extend(now->left);
 }
 
 void announce_progress(const struct tracker *tracker, const struct shutdown_progress *progress)
@@ -185,13 +189,6 @@ static void tell_routes(const struct tracker *tracker)
     free(rows);
 }
 
-static const char *const stop_names[] = {"returned", "blocked", "not called"};
-
-const char *announce_stop_name(const struct shutdown_result *result)
-{
-    return stop_names[result->stop];
-}
-
 void announce_result(const struct tracker *tracker, const struct shutdown_result *result)
 {
     const struct tracker_report all = result->all;
@@ -203,8 +200,8 @@ void announce_result(const struct tracker *tracker, const struct shutdown_result
     log_event(
         result->status == 0 ? LOG_INFO : LOG_WARNING, "stopped",
         LOG_NUMBER("status", result->status), LOG_NUMBER("duration_ms", result->duration),
-        LOG_TEXT("drain", result->forced > 0 ? "forced" : "complete"),
-        LOG_TEXT("mg_stop", announce_stop_name(result)), LOG_NUMBER("open", all.open),
+        LOG_TEXT("drain", shutdown_drain_name(result)),
+        LOG_TEXT("mg_stop", shutdown_stop_name(result)), LOG_NUMBER("open", all.open),
         LOG_NUMBER("handshake", all.closed[OUTCOME_HANDSHAKE]),
         LOG_NUMBER("gone", all.closed[OUTCOME_GONE]),
         LOG_NUMBER("forced", all.closed[OUTCOME_FORCED]), LOG_NUMBER("refused", all.refused),

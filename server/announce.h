@@ -30,9 +30,6 @@ void announce_progress(const struct tracker *tracker, const struct shutdown_prog
 /* What became of each route: a table on a terminal, else a line each; then the last line. */
 void announce_result(const struct tracker *tracker, const struct shutdown_result *result);
 
-/* What became of mg_stop: "returned", "blocked", "not called". */
-const char *announce_stop_name(const struct shutdown_result *result);
-
 /* The state of everything, into the log (SIGUSR1). */
 void announce_state(const struct tracker *tracker);
 

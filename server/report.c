@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "server/announce.h"
 #include "server/clock.h"
 #include "server/shutdown.h"
 #include "server/tracker.h"
@@ -104,9 +103,8 @@ static json_t *make_report(const struct tracker *tracker, const struct shutdown_
     clock_format(now, sizeof now);
     return json_pack("{s:s, s:s, s:i, s:I, s:s, s:s, s:o, s:I, s:I, s:o, s:o, s:o}", "version",
                      LASTCALL_VERSION, "time", now, "status", result->status, "duration_ms",
-                     (json_int_t)result->duration, "drain",
-                     result->forced > 0 ? "forced" : "complete", "mg_stop",
-                     announce_stop_name(result), "sessions", counts(&result->all), "http_finished",
+                     (json_int_t)result->duration, "drain", shutdown_drain_name(result), "mg_stop",
+                     shutdown_stop_name(result), "sessions", counts(&result->all), "http_finished",
                      (json_int_t)tracker_requests_finished(tracker), "http_cut",
                      (json_int_t)result->requests_cut, "signal_to_close_ms",
                      percentiles(&timing.signal_to_close), "close_to_answer_ms",

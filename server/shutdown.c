@@ -225,3 +225,14 @@ void shutdown_run(const struct shutdown_options *options, struct shutdown_result
         close(stopping.done);
     result->duration = clock_milliseconds() - plan.began;
 }
+
+const char *shutdown_drain_name(const struct shutdown_result *result)
+{
+    return result->forced > 0 ? "forced" : "complete";
+}
+
+const char *shutdown_stop_name(const struct shutdown_result *result)
+{
+    static const char *const names[] = {"returned", "blocked", "not called"};
+    return names[result->stop];
+}

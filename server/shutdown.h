@@ -99,4 +99,9 @@ struct shutdown_result {
  */
 void shutdown_run(const struct shutdown_options *options, struct shutdown_result *result);
 
+/* Both results by name, for log and report: "complete" or "forced"; "returned", "blocked" or "not
+   called". Any thread. */
+const char *shutdown_drain_name(const struct shutdown_result *result);
+const char *shutdown_stop_name(const struct shutdown_result *result);
+
 #endif
