@@ -30,14 +30,23 @@ enum config_drain {
     CONFIG_DRAIN_WAIT   /* none until the handler or the peer ends it, or the time is nearly over */
 };
 
-/* One [route ...] section. */
+/* One [route ...] section. What every route takes is about its WebSockets. */
 struct config_route {
-    char *path;                  /* "/echo", or "/chat" for "/chat/<anything>" */
-    bool prefix;                 /* the path was written with a final slash and star */
-    int64_t drain;               /* enum config_drain */
-    size_t group;                /* index into the option groups given to config_load */
-    struct option_value *values; /* one for each option of that group, in its order */
-    char *section;               /* as written, for messages: "route /echo" */
+    char *path;                    /* "/echo", or "/chat" for "/chat/<anything>" */
+    bool prefix;                   /* the path was written with a final slash and star */
+    char *origins;                 /* which pages may connect, comma separated */
+    int64_t origins_required;      /* 0 or 1 */
+    char *subprotocols;            /* comma separated */
+    int64_t subprotocols_required; /* 0 or 1 */
+    int64_t message;               /* bytes; OPTION_AUTO: limits.message */
+    int64_t send_queue;            /* bytes; OPTION_AUTO: limits.send_queue */
+    int64_t connections;           /* OPTION_AUTO: no limit but limits.connections */
+    int64_t max_age;               /* 0: none */
+    int64_t rate;                  /* messages a second; 0: any number */
+    int64_t drain;                 /* enum config_drain */
+    size_t group;                  /* index into the option groups given to config_load */
+    struct option_value *values;   /* one for each option of that group, in its order */
+    char *section;                 /* as written, for messages: "route /echo" */
     int line;
 };
 
@@ -54,6 +63,7 @@ struct config {
         size_t listen_count;
         int64_t http_threads;
         int64_t loops;
+        char *trusted_proxies; /* networks, comma separated */
     } server;
     struct {
         int64_t connections;
@@ -77,6 +87,7 @@ struct config {
     struct {
         int64_t level;  /* enum config_log_level */
         int64_t format; /* enum config_log_format */
+        int64_t access; /* 0 or 1 */
     } log;
     struct config_route *routes;
     size_t route_count;

@@ -11,17 +11,18 @@
 #define KIB INT64_C(1024)
 #define GIB (KIB * KIB * KIB)
 #define AT(member) offsetof(struct config, member)
-#define ROUTE_AT(member) offsetof(struct config_route, member)
 
 static const char *const level_names[] = {"error", "warning", "info", "debug", NULL};
 static const char *const format_names[] = {"text", "json", NULL};
-static const char *const drain_names[] = {"close", "wait", NULL};
+static const char *const access_names[] = {"off", "on", NULL};
 
 /* Those of RFC 6455, section 7.4.1, and of its registry that a server can mean when it stops. */
-static bool check_close_code(const struct option_value *value)
+static bool check_close_code(const struct option_value *value, char *why, size_t size)
 {
     static const int64_t codes[] = {1000, 1001, 1008, 1011, 1012, 1013};
 
+    (void)why;
+    (void)size;
     for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
         if (value->number == codes[i])
             return true;
@@ -29,8 +30,10 @@ static bool check_close_code(const struct option_value *value)
 }
 
 /* Anything else would make every peer fail the connection (RFC 6455, section 5.5.1). */
-static bool check_close_reason(const struct option_value *value)
+static bool check_close_reason(const struct option_value *value, char *why, size_t size)
 {
+    (void)why;
+    (void)size;
     return text_is_utf8(value->text, strlen(value->text));
 }
 
@@ -85,6 +88,22 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .automatic =
                         "the processors that this process may use, a cgroup's quota included",
                     .help = "Threads that serve the WebSockets",
+                },
+        },
+    [KEY_TRUSTED_PROXIES] =
+        {
+            .section = "server",
+            .offset = AT(server.trusted_proxies),
+            .option =
+                {
+                    .name = "trusted_proxies",
+                    .type = OPTION_TEXT,
+                    .fallback = "",
+                    .minimum = 0,
+                    .maximum = 4095,
+                    .help = "Proxies whose word is taken for who the client is and which host it "
+                            "asked for (X-Forwarded-For, X-Forwarded-Host, or Forwarded): "
+                            "addresses and networks, comma separated, as in 127.0.0.1, 10.0.0.0/8",
                 },
         },
     [KEY_CONNECTIONS] =
@@ -343,37 +362,19 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .help = "text is for people, json is one object a line for machines",
                 },
         },
-};
-
-const struct config_key config_route_keys[] = {
-    {
-        .offset = ROUTE_AT(drain),
-        .option =
-            {
-                .name = "drain",
-                .type = OPTION_CHOICE,
-                .fallback = "close",
-                .choices = drain_names,
-                .help = "How WebSockets are ended when the server stops. close: with a Close "
-                        "frame; wait: no Close until the handler or the peer ends the session, or "
-                        "shutdown.timeout - shutdown.close_timeout has come",
-            },
-    },
-    {.section = NULL},
-};
-
-const struct option config_route_options[] = {
-    {
-        .name = "path",
-        .type = OPTION_TEXT,
-        .maximum = 1024,
-        .help = "Where the route stands, when the section's name does not say it",
-    },
-    {
-        .name = "handler",
-        .type = OPTION_TEXT,
-        .maximum = 64,
-        .help = "What answers there",
-    },
-    {.name = NULL},
+    [KEY_ACCESS] =
+        {
+            .section = "log",
+            .offset = AT(log.access),
+            .option =
+                {
+                    .name = "access",
+                    .type = OPTION_CHOICE,
+                    .fallback = "off",
+                    .choices = access_names,
+                    .help = "on: a line for each HTTP request and each WebSocket that has ended, "
+                            "whatever the level; text is the combined format that nginx writes. "
+                            "What stands behind the ? of an address is never logged",
+                },
+        },
 };

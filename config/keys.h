@@ -19,6 +19,7 @@ enum key {
     KEY_LISTEN,
     KEY_HTTP_THREADS,
     KEY_LOOPS,
+    KEY_TRUSTED_PROXIES,
     KEY_CONNECTIONS,
     KEY_HANDSHAKE_TIMEOUT,
     KEY_MESSAGE,
@@ -36,6 +37,7 @@ enum key {
     KEY_REPORT,
     KEY_LEVEL,
     KEY_FORMAT,
+    KEY_ACCESS,
     KEY_COUNT
 };
 
@@ -63,7 +65,7 @@ extern const struct config_section config_sections[];
  */
 extern const struct config_key config_route_keys[];
 
-/* Those that make a section a route; ended by a NULL name. */
+/* Those that make a section a route: its path and its handler; ended by a NULL name. */
 extern const struct option config_route_options[];
 
 #endif

@@ -33,8 +33,8 @@ struct option {
     int64_t minimum;
     int64_t maximum;
     const char *const *choices; /* OPTION_CHOICE: names, ended by NULL */
-    const char *automatic;      /* OPTION_COUNT: what `auto` stands for, stored as OPTION_AUTO;
-                                   NULL: `auto` is not allowed */
+    const char *automatic;      /* for numbers, sizes and durations: what `auto` stands for, stored
+                                   as OPTION_AUTO; NULL: `auto` is not allowed */
     const char *help;           /* one or two lines for the sample file, without a full stop */
 };
 

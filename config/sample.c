@@ -123,7 +123,10 @@ static void sample_keys(FILE *out)
 /* What every route takes, as comments: written out they would be that one route's alone. */
 static void sample_common(FILE *out)
 {
-    fputs("\n; Every route takes these keys too, whatever its handler.\n", out);
+    fputs(
+        "\n; Every route takes these keys too, whatever its handler. They are about its "
+        "WebSockets.\n",
+        out);
     for (const struct config_key *key = config_route_keys; key->option.name; key++) {
         fputc('\n', out);
         print_sentence("; ", key->option.help, out);
@@ -177,7 +180,10 @@ static void describe_option(const struct option *option, const struct value_extr
 
 void config_describe_groups(const struct option_group *groups, FILE *out)
 {
-    fputs("Every route\n    These keys go into any [route ...], whatever its handler.\n", out);
+    fputs(
+        "Every route\n    These keys go into any [route ...], whatever its handler. They are about "
+        "its WebSockets.\n",
+        out);
     for (const struct config_key *key = config_route_keys; key->option.name; key++)
         describe_option(&key->option, &key->extra, out);
     for (size_t i = 0; i < groups_count(groups); i++) {

@@ -101,6 +101,10 @@ static int decode_dollar(struct decoder *decoder)
 {
     char next = *decoder->next;
 
+    if (next >= 'a' && next <= 'z') {
+        buffer_add(decoder->out, "$", 1);
+        return 0;
+    }
     if (next != '$' && next != '{')
         return fail(decoder,
                     "a lone $: write $$ for a dollar, ${NAME} for a variable of the "

@@ -18,6 +18,7 @@
  *   "one" "two"           onetwo, so that a long text fits on several lines
  *   ${NAME}               the environment variable; ${NAME:-text} text when it is unset or empty
  *   $$                    a dollar
+ *   $word                 itself, when it begins with a small letter: some keys give it a meaning
  * What a variable holds is taken as it is. Returns 0, or -1 with the mistake in `why`, which is
  * empty when memory ran out.
  */

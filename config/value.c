@@ -196,10 +196,8 @@ int value_parse(const struct option *option, const struct value_extra *extra, co
     *value = (struct option_value){0};
     if (parse(option, extra, text, value, why, size) < 0)
         return -1;
-    if (!extra || !extra->check || extra->check(value))
-        return 0;
     snprintf(why, size, "not possible");
-    return -1;
+    return !extra || !extra->check || extra->check(value, why, size) ? 0 : -1;
 }
 
 static const char *write_units(const struct unit *units, int64_t number, char text[VALUE_SIZE])

@@ -14,9 +14,10 @@
 
 /* What the row of an option cannot say. Zeroed, or NULL in its place: nothing. */
 struct value_extra {
-    const char *zero;                                /* what 0 means beside the range */
-    bool (*check)(const struct option_value *value); /* within the range */
-    const char *allowed;                             /* what `check` allows, in words */
+    const char *zero; /* what 0 means beside the range */
+    /* Within the range; `why` is what is wrong, where there is more to say than `allowed` does. */
+    bool (*check)(const struct option_value *value, char *why, size_t size);
+    const char *allowed; /* what `check` allows, in words */
 };
 
 /*

@@ -65,23 +65,27 @@ static const struct row good[] = {
     {"[shutdown]\nclose_reason = ${EMPTY}.${EMPTY:-a b}\n", "\nclose_reason = .a b\n"},
     {"[shutdown]\nclose_reason = ${UNSET:-}.${UNSET:-x}\n", "\nclose_reason = .x\n"},
     {"[log]\nlevel = debug\nformat = json\n", "\nlevel = debug\nformat = json\n"},
-    {"[route /*]\nhandler = echo\n", "\n[route /*]\nhandler = echo\ndrain = close\n"},
-    {"[route /*]\ndrain = wait\nhandler = echo\n", "\n[route /*]\nhandler = echo\ndrain = wait\n"},
+    {"[route /*]\nhandler = echo\n",
+     "\n[route /*]\nhandler = echo\n" COMMON_DEFAULTS "drain = close\n"},
+    {"[route /*]\ndrain = wait\nhandler = echo\n",
+     "\n[route /*]\nhandler = echo\n" COMMON_DEFAULTS "drain = wait\n"},
     {"[route /h]\nhandler = health\ndrain = wait\n",
-     "\n[route /h]\nhandler = health\ndrain = wait\n"},
+     "\n[route /h]\nhandler = health\n" COMMON_DEFAULTS "drain = wait\n"},
     {"[route /a;b ;c]\nhandler = echo\n", "\n[route /a;b ;c]\nhandler = echo\n"},
     {"[route  /a  b]\nhandler = echo\n", "\n[route /a  b]\nhandler = echo\n"},
     {"[route /a]\nhandler = echo\n[route /a/*]\nhandler = health\n",
-     "\n[route /a]\nhandler = echo\ndrain = close\n\n[route /a/*]\nhandler = health\n"},
+     "\n[route /a]\nhandler = echo\n" COMMON_DEFAULTS
+     "drain = close\n\n[route /a/*]\nhandler = health\n"},
     {"[route a.b-c_1]\nhandler = echo\npath = \"/a] ;b\"\n",
      "\n[route a.b-c_1]\npath = \"/a] ;b\"\nhandler = echo\n"},
     {"[route /f]\nroot = /srv\nhandler = all\n",
      "\n[route /f]\nhandler = all\nroot = /srv\nindex = index.html\nwait = 2s\nsize = 64k\n"
-     "count = auto\nmode = fast\npeers = 127.0.0.1:1\nmissing = 1%\ndrain = close\n"},
+     "count = auto\nmode = fast\npeers = 127.0.0.1:1\nmissing = 1%\n" COMMON_DEFAULTS
+     "drain = close\n"},
     {"[route /f]\ndrain = wait\nmissing = 9\nmode = slow\npeers = *:1, *:2\ncount = 9\nsize = 1\n"
      "wait = 0\nindex =\nhandler = all\nroot = \" \"\n",
      "\n[route /f]\nhandler = all\nroot = \" \"\nindex = \"\"\nwait = 0\nsize = 1\ncount = 9\n"
-     "mode = slow\npeers = *:1, *:2\nmissing = 9\ndrain = wait\n"},
+     "mode = slow\npeers = *:1, *:2\nmissing = 9\n" COMMON_DEFAULTS "drain = wait\n"},
 };
 
 static void set_environment(void)

@@ -5,17 +5,18 @@ static const struct mistake mistakes[] = {
     {"[server]\nhttp_thread = 3\n" ECHO_ROUTE,
      {NULL},
      "(default):2: http_thread: no such key in [server]; did you mean http_threads? allowed: "
-     "listen, http_threads, loops\n"},
+     "listen, http_threads, loops, trusted_proxies\n"},
     {"[server]\nthreads = 3\n" ECHO_ROUTE,
      {NULL},
      "(default):2: threads: no such key in [server]; did you mean http_threads? allowed: listen, "
-     "http_threads, loops\n"},
+     "http_threads, loops, trusted_proxies\n"},
     {"[server]\ntimeout = 3s\n" ECHO_ROUTE,
      {NULL},
      "(default):2: timeout: no such key in [server]; it belongs to [shutdown]\n"},
     {"[server]\nzzz = 3\n" ECHO_ROUTE,
      {NULL},
-     "(default):2: zzz: no such key in [server]; allowed: listen, http_threads, loops\n"},
+     "(default):2: zzz: no such key in [server]; allowed: listen, http_threads, loops, "
+     "trusted_proxies\n"},
     {"[server]\nloops = 3\nloops = 4\n" ECHO_ROUTE,
      {NULL},
      "(default):3: loops: given twice in [server], first on line 2\n"},
@@ -67,8 +68,8 @@ static const struct mistake mistakes[] = {
      "(default):2: drain: no such key in [shutdown]; it belongs to [route /PATH]\n"},
     {ECHO_ROUTE "drian = wait\n",
      {NULL},
-     "(default):3: drian: no such key for the handler echo; did you mean drain? allowed: handler, "
-     "drain\n"},
+     "(default):3: drian: no such key for the handler echo; did you mean drain? allowed: "
+     "handler, " COMMON_NAMES "\n"},
     {ECHO_ROUTE "drain = wait\ndrain = close\n",
      {NULL},
      "(default):4: drain: given twice in [route /echo], first on line 3\n"},
@@ -84,7 +85,8 @@ static const struct mistake mistakes[] = {
      {NULL},
      "(default):1: [route /a]: no handler; write handler = NAME below it; allowed: echo, health, "
      "all\n"
-     "(default):2: drian: no such key for a route; did you mean drain? allowed: handler, drain\n"},
+     "(default):2: drian: no such key for a route; did you mean drain? allowed: "
+     "handler, " COMMON_NAMES "\n"},
     {"[shutdown]\ntimeout = 2\ndelay = 1h\n" ECHO_ROUTE,
      {NULL},
      "(default):2: timeout = 2: 2 what? write 2s; allowed: 600ms to 24h\n"},
@@ -176,24 +178,24 @@ static const struct mistake mistakes[] = {
      "(default):2: handler = : no such handler; allowed: echo, health, all\n"},
     {"[route /a]\nhandlr = echo\n",
      {NULL},
-     "(default):2: handlr: no such key for a route; did you mean handler? allowed: handler, "
-     "drain\n"},
+     "(default):2: handlr: no such key for a route; did you mean handler? allowed: "
+     "handler, " COMMON_NAMES "\n"},
     {"[route x]\npth = /a\nhandler = echo\n",
      {NULL},
      "(default):1: [route x]: no path; write path = /PATH below it, or the path instead of the "
      "name\n"
      "(default):2: pth: no such key for the handler echo; did you mean path? allowed: handler, "
-     "path, drain\n"},
+     "path, " COMMON_NAMES "\n"},
     {"[route /a]\nhandler = echo\nroot = /x\n",
      {NULL},
-     "(default):3: root: no such key for the handler echo; allowed: handler, drain\n"},
+     "(default):3: root: no such key for the handler echo; allowed: handler, " COMMON_NAMES "\n"},
     {"[route /a]\nhandler = all\n",
      {NULL},
      "(default):1: [route /a]: the handler all needs the key root; allowed: 1 to 4095 bytes\n"},
     {"[route /a]\nhandler = all\nrot = /x\nroot = /y\n",
      {NULL},
      "(default):3: rot: no such key for the handler all; did you mean root? allowed: handler, "
-     "root, index, wait, size, count, mode, peers, missing, drain\n"},
+     "root, index, wait, size, count, mode, peers, missing, " COMMON_NAMES "\n"},
     {"[route /a]\nroot = /x\nroot = /y\nmode = slo\nhandler = all\nwait = 5\npeers = x\ncount = "
      "10\n",
      {NULL},
