@@ -43,17 +43,23 @@ struct http_answer {
     int status;
     const char *type;    /* Content-Type */
     int64_t length;      /* of the body, in bytes */
-    const char *headers; /* further header lines, each ended by CRLF */
+    const char *headers; /* further header lines, each ended by CRLF; at most HTTP_HEAD_MAX */
 };
+
+#define HTTP_HEAD_MAX 14336 /* bytes of further header lines */
 
 /*
  * The way back to the peer, for HTTP functions only.
- * `http_begin` sends the status line and the headers; `http_write` sends bytes of the body
- * (a HEAD request's are counted and not sent). Both return 0, or -1 when the peer has gone: stop
- * then. Both block, at most limits.handshake_timeout without any progress.
+ * `http_begin` sends the status line and the headers; `http_write` sends bytes of the body, and
+ * `http_send_file` `length` bytes of an open file from `offset` on (a HEAD request's body is not
+ * sent). All return 0, or -1 when the peer has gone, or the file was shorter: stop then. They may
+ * keep little until more comes or the handler returns, and block, at most
+ * limits.handshake_timeout without any progress.
  */
 int http_begin(const struct http_request *request, const struct http_answer *answer);
 int http_write(const struct http_request *request, const void *data, size_t length);
+int http_send_file(const struct http_request *request, int descriptor, int64_t offset,
+                   int64_t length);
 
 /* A whole answer at once; type and text are copied nowhere. Returns as http_write does. */
 int http_respond(const struct http_request *request, int status, const char *type,

@@ -47,11 +47,9 @@ static void log_refusal(struct server *server, const struct http_exchange *excha
 /* Past CivetWeb, which may be told to stop at any moment now. */
 static bool say_drained(struct http_exchange *exchange)
 {
-    const struct mg_request_info *info = mg_get_request_info(exchange->connection);
     char response[512];
     size_t length = door_refusal(response, sizeof response);
-    if (info == NULL || !takeover_say(info->remote_addr, (uint16_t)info->remote_port,
-                                      (uint16_t)info->server_port, response, length))
+    if (!takeover_say(&exchange->peer, response, length))
         return false;
     exchange->status = 503;
     return true;
@@ -104,13 +102,10 @@ static const struct refusal *start_session(const struct http_exchange *exchange,
                                            const struct route *route, const char *key,
                                            struct loops *loops)
 {
-    const struct http_request *request = &exchange->request;
-    const struct mg_request_info *info = mg_get_request_info(exchange->connection);
     char accept[HANDSHAKE_ACCEPT_SIZE];
     if (handshake_accept(key, accept) != 0)
         return &refusals[REFUSED_DESCRIPTORS];
-    int socket = takeover_connection(request->remote_address, request->remote_port,
-                                     (uint16_t)info->server_port);
+    int socket = takeover_connection(&exchange->peer);
     if (socket == TAKEOVER_GONE)
         return &refusals[REFUSED_GONE];
     if (socket < 0)
@@ -197,12 +192,10 @@ static bool wants_upgrade(const struct http_exchange *exchange)
    of a container with it. */
 static void flush_response(const struct server *server, const struct http_exchange *exchange)
 {
-    const struct mg_request_info *info = mg_get_request_info(exchange->connection);
     int64_t deadline = atomic_load(&server->deadline);
     if (deadline == 0) /* the gate has closed this moment */
         deadline = clock_milliseconds() + server->options.handshake_timeout;
-    takeover_flush(exchange->request.remote_address, exchange->request.remote_port,
-                   (uint16_t)info->server_port, deadline);
+    takeover_flush(&exchange->peer, deadline);
 }
 
 static void serve(struct server *server, struct http_exchange *exchange, const struct route *route)
@@ -219,14 +212,14 @@ static void serve(struct server *server, struct http_exchange *exchange, const s
         return;
     }
     exchange->request.exact = !route->prefix;
+    exchange->patience = (int)server->options.handshake_timeout;
     handler->http(route->state, &exchange->request);
+    http_finish(exchange);
 }
 
 static void self_test_answer(struct http_exchange *exchange)
 {
-    const struct mg_request_info *info = mg_get_request_info(exchange->connection);
-    int socket = takeover_connection(exchange->request.remote_address,
-                                     exchange->request.remote_port, (uint16_t)info->server_port);
+    int socket = takeover_connection(&exchange->peer);
     if (socket < 0)
         return;
     send(socket, SELF_TEST_ANSWER, sizeof SELF_TEST_ANSWER, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -280,11 +273,8 @@ int door(struct mg_connection *connection)
         pass_door(server, &exchange);
     else
         refuse(server, &exchange, server->options.elsewhere, &bad);
-    if (exchange.body && exchange.status != 101) {
-        const struct mg_request_info *info = mg_get_request_info(connection);
-        takeover_linger(info->remote_addr, (uint16_t)info->remote_port, (uint16_t)info->server_port,
-                        clock_milliseconds() + LINGER);
-    }
+    if (exchange.body && exchange.status != 101)
+        takeover_linger(&exchange.peer, clock_milliseconds() + LINGER);
     return exchange.status > 0 ? exchange.status : 500;
 }
 
@@ -294,8 +284,10 @@ int door_error(struct mg_connection *connection, int status, const char *message
     const struct mg_request_info *info = mg_get_request_info(connection);
     struct http_exchange exchange = {.connection = connection};
     struct refusal bad = {.kind = REFUSED_REQUEST, .status = status, .why = message};
-    exchange.request.remote_address = info == NULL ? "?" : info->remote_addr;
-    exchange.request.remote_port = info == NULL ? 0 : (uint16_t)info->remote_port;
+    exchange.request.remote_address = exchange.peer.host = info == NULL ? "?" : info->remote_addr;
+    exchange.request.remote_port = exchange.peer.port =
+        info == NULL ? 0 : (uint16_t)info->remote_port;
+    exchange.peer.local_port = info == NULL ? 0 : (uint16_t)info->server_port;
     if (tracker_gate_closed(server->options.tracker)) /* half a request, ended by the shutdown */
         bad = refusals[REFUSED_DRAINING];
     refuse(server, &exchange, server->options.elsewhere, &bad);

@@ -1,11 +1,15 @@
 #include "server/http.h"
 
 #include <civetweb.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
+
+enum { REFUSAL_SIZE = 1024, SENDFILE_FROM = 65536 };
 
 static int digit(char letter)
 {
@@ -89,6 +93,12 @@ int http_read(struct http_exchange *exchange, struct mg_connection *connection, 
     exchange->http_version = info->http_version;
     exchange->head = strcmp(info->request_method, "HEAD") == 0;
     exchange->failed = false;
+    exchange->sent = 0;
+    exchange->gathered = 0;
+    exchange->patience = 0;
+    exchange->peer = (struct takeover_peer){.host = info->remote_addr,
+                                            .port = (uint16_t)info->remote_port,
+                                            .local_port = (uint16_t)info->server_port};
     exchange->body = info->content_length > 0;
     exchange->header_count = 0;
     for (int i = 0; i < info->num_headers && exchange->header_count < HTTP_HEADERS_MAX; i++)
@@ -125,50 +135,125 @@ int http_read(struct http_exchange *exchange, struct mg_connection *connection, 
 
 static int send_all(struct http_exchange *exchange, const void *data, size_t length)
 {
+    if (exchange->failed)
+        return -1;
     if (mg_write(exchange->connection, data, length) == (int)length)
         return 0;
     exchange->failed = true;
     return -1;
 }
 
+static int flush(struct http_exchange *exchange)
+{
+    size_t gathered = exchange->gathered;
+    exchange->gathered = 0;
+    return gathered == 0 ? 0 : send_all(exchange, exchange->output, gathered);
+}
+
+void http_finish(struct http_exchange *exchange)
+{
+    flush(exchange);
+}
+
 void http_refuse(struct http_exchange *exchange, int status, const char *why)
 {
-    char response[1024];
-    size_t length = handshake_refusal(response, sizeof response, status, why);
+    char *response = exchange->output;
+    size_t length = handshake_refusal(response, REFUSAL_SIZE, status, why);
+    const char *body = strstr(response, "\r\n\r\n");
+    size_t head = body == NULL ? length : (size_t)(body + 4 - response);
     exchange->status = status;
-    if (exchange->head) { /* the headers alone */
-        const char *body = strstr(response, "\r\n\r\n");
-        if (body != NULL)
-            length = (size_t)(body + 4 - response);
-    }
-    send_all(exchange, response, length);
+    if (!exchange->head)
+        exchange->sent = length - head;
+    send_all(exchange, response, exchange->head ? head : length);
 }
 
 int http_begin(const struct http_request *request, const struct http_answer *answer)
 {
     struct http_exchange *exchange = exchange_of(request);
-    char head[2048];
     char date[64];
     time_t now = time(NULL);
     struct tm utc;
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &utc));
     int length = snprintf(
-        head, sizeof head,
+        exchange->output, sizeof exchange->output,
         "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\n"
         "Content-Length: %lld\r\n%s%s%s%s\r\n",
         answer->status, http_reason(answer->status), date, (long long)answer->length,
         answer->type == NULL ? "" : "Content-Type: ", answer->type == NULL ? "" : answer->type,
         answer->type == NULL ? "" : "\r\n", answer->headers == NULL ? "" : answer->headers);
-    if (length < 0 || (size_t)length >= sizeof head)
+    if (length < 0 || (size_t)length >= sizeof exchange->output) {
+        http_refuse(exchange, 500, "the answer's headers are too long");
+        exchange->failed = true;
         return -1;
+    }
     exchange->status = answer->status;
-    return send_all(exchange, head, (size_t)length);
+    exchange->gathered = (size_t)length;
+    return 0;
 }
 
 int http_write(const struct http_request *request, const void *data, size_t length)
 {
     struct http_exchange *exchange = exchange_of(request);
-    return exchange->head || length == 0 ? 0 : send_all(exchange, data, length);
+    if (exchange->head || length == 0)
+        return 0;
+    exchange->sent += length;
+    if (length > sizeof exchange->output - exchange->gathered && flush(exchange) != 0)
+        return -1;
+    if (length > sizeof exchange->output)
+        return send_all(exchange, data, length);
+    memcpy(exchange->output + exchange->gathered, data, length);
+    exchange->gathered += length;
+    return exchange->failed ? -1 : 0;
+}
+
+/* Reads a piece of the file to where it is sent from. Returns how much that was; 0: no more. */
+static size_t gather(struct http_exchange *exchange, int descriptor, int64_t offset, int64_t length)
+{
+    size_t room = sizeof exchange->output - exchange->gathered;
+    size_t want = length < (int64_t)room ? (size_t)length : room;
+    ssize_t got;
+    do
+        got = pread(descriptor, exchange->output + exchange->gathered, want, offset);
+    while (got < 0 && errno == EINTR);
+    if (got <= 0)
+        return 0;
+    exchange->gathered += (size_t)got;
+    exchange->sent += (size_t)got;
+    return (size_t)got;
+}
+
+/* Returns how much of a large file has been sent without copying; 0 where that is not possible. */
+static int64_t send_large(struct http_exchange *exchange, int descriptor, int64_t offset,
+                          int64_t length)
+{
+    if (length < SENDFILE_FROM || flush(exchange) != 0)
+        return 0;
+    int64_t sent =
+        takeover_send_file(&exchange->peer, descriptor, offset, length, exchange->patience);
+    if (sent < 0)
+        return 0;
+    exchange->sent += (uint64_t)sent;
+    exchange->failed = sent < length;
+    return sent;
+}
+
+int http_send_file(const struct http_request *request, int descriptor, int64_t offset,
+                   int64_t length)
+{
+    struct http_exchange *exchange = exchange_of(request);
+    if (exchange->head)
+        return 0;
+    for (int64_t done = send_large(exchange, descriptor, offset, length); done < length;) {
+        if (exchange->failed)
+            return -1;
+        size_t got = gather(exchange, descriptor, offset + done, length - done);
+        done += (int64_t)got;
+        if ((got == 0 || done < length) && flush(exchange) != 0)
+            return -1;
+        if (got == 0)
+            exchange->failed = true; /* the peer was told another length */
+    }
+    return 0;
 }
 
 int http_respond(const struct http_request *request, int status, const char *type, const char *text)

@@ -9,27 +9,38 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "handlers/handler.h"
 #include "server/handshake.h"
+#include "server/takeover.h"
 
 struct mg_connection;
 
 #define HTTP_PATH_MAX 4096
 #define HTTP_HEADERS_MAX 64
+#define HTTP_OUTPUT_SIZE 16384
 
-/* A request and the way back; made by http_read, valid during the callback. */
+/*
+ * A request and the way back; made by http_read, valid during the callback. An answer is gathered
+ * in `output`, so that a small one leaves in one piece, head and body.
+ */
 struct http_exchange {
     struct http_request request;
     struct mg_connection *connection;
     struct header headers[HTTP_HEADERS_MAX];
     size_t header_count;
     const char *http_version;
-    int status; /* of the answer; 0: none yet */
+    struct takeover_peer peer;
+    int patience; /* milliseconds that the peer may take nothing of a file */
+    int status;   /* of the answer; 0: none yet */
     bool head;
-    bool body;   /* the request has one */
-    bool failed; /* the answer did not reach the peer whole */
+    bool body;     /* the request has one */
+    bool failed;   /* the answer did not reach the peer whole */
+    uint64_t sent; /* bytes of the answer's body */
+    size_t gathered;
     char path[HTTP_PATH_MAX];
+    char output[HTTP_OUTPUT_SIZE];
 };
 
 /*
@@ -40,6 +51,9 @@ int http_read(struct http_exchange *exchange, struct mg_connection *connection, 
 
 /* Refuses with a whole response (handshake_refusal). */
 void http_refuse(struct http_exchange *exchange, int status, const char *why);
+
+/* Sends what is still gathered; when the handler has returned. */
+void http_finish(struct http_exchange *exchange);
 
 /*
  * Decodes a path (%41, as RFC 3986 says) and removes its dot segments and empty ones. Returns 0,

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ enum {
     LOOK_AT_ONCE = 512, /* descriptors that one poll asks about */
     DEAD_MAX = 64,      /* dead sockets that one search can wait for */
     DEAD_WAIT = 100,    /* milliseconds */
+    SENDFILE_MOST = 1 << 20,
 };
 
 struct takeover takeover = {.ended = -1, .quiet = -1};
@@ -91,9 +93,7 @@ bool takeover_is_accepted(int descriptor)
 /* --- a connection --- */
 
 struct search {
-    const char *peer_host;
-    uint16_t peer_port;
-    uint16_t local_port;
+    const struct takeover_peer *peer;
     int found;
     size_t matches;
     struct {
@@ -118,11 +118,11 @@ static bool matches(const struct search *search, int descriptor, const struct so
     char host[NI_MAXHOST];
     struct sockaddr_storage local;
     socklen_t local_length = sizeof local;
-    return address_port(peer) == search->peer_port &&
+    return address_port(peer) == search->peer->port &&
            getnameinfo(peer, peer_length, host, sizeof host, NULL, 0, NI_NUMERICHOST) == 0 &&
-           strcmp(host, search->peer_host) == 0 &&
+           strcmp(host, search->peer->host) == 0 &&
            getsockname(descriptor, (struct sockaddr *)&local, &local_length) == 0 &&
-           address_port((struct sockaddr *)&local) == search->local_port;
+           address_port((struct sockaddr *)&local) == search->peer->local_port;
 }
 
 static void look_for_connection(int descriptor, void *argument)
@@ -144,10 +144,9 @@ static void look_for_connection(int descriptor, void *argument)
     }
 }
 
-static struct search look_for(const char *peer_host, uint16_t peer_port, uint16_t local_port)
+static struct search look_for(const struct takeover_peer *peer)
 {
-    struct search search = {
-        .peer_host = peer_host, .peer_port = peer_port, .local_port = local_port};
+    struct search search = {.peer = peer};
     takeover_look_through(look_for_connection, &search);
     return search;
 }
@@ -183,9 +182,9 @@ static bool no_dead_left(struct search *search)
     }
 }
 
-int takeover_connection(const char *peer_host, uint16_t peer_port, uint16_t local_port)
+int takeover_connection(const struct takeover_peer *peer)
 {
-    struct search search = look_for(peer_host, peer_port, local_port);
+    struct search search = look_for(peer);
     if (search.matches == 0)
         return TAKEOVER_GONE;
     if (search.matches > 1 || !no_dead_left(&search))
@@ -205,34 +204,31 @@ int takeover_connection(const char *peer_host, uint16_t peer_port, uint16_t loca
  * The descriptor of a connection that stays with CivetWeb; -1 where it is not certain. Nobody
  * waits: the asking thread's own socket is the match, or it is among the dead.
  */
-static int find_certain(const char *peer_host, uint16_t peer_port, uint16_t local_port)
+static int find_certain(const struct takeover_peer *peer)
 {
-    struct search search = look_for(peer_host, peer_port, local_port);
+    struct search search = look_for(peer);
     return search.matches == 1 && search.dead_count == 0 ? search.found : -1;
 }
 
-void takeover_flush(const char *peer_host, uint16_t peer_port, uint16_t local_port,
-                    int64_t deadline)
+void takeover_flush(const struct takeover_peer *peer, int64_t deadline)
 {
-    int descriptor = find_certain(peer_host, peer_port, local_port);
+    int descriptor = find_certain(peer);
     int unsent = 0;
     while (descriptor >= 0 && ioctl(descriptor, SIOCOUTQ, &unsent) == 0 && unsent > 0 &&
            clock_milliseconds() < deadline)
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
 }
 
-bool takeover_say(const char *peer_host, uint16_t peer_port, uint16_t local_port, const char *text,
-                  size_t length)
+bool takeover_say(const struct takeover_peer *peer, const char *text, size_t length)
 {
-    int descriptor = find_certain(peer_host, peer_port, local_port);
+    int descriptor = find_certain(peer);
     return descriptor >= 0 &&
            send(descriptor, text, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length;
 }
 
-void takeover_linger(const char *peer_host, uint16_t peer_port, uint16_t local_port,
-                     int64_t deadline)
+void takeover_linger(const struct takeover_peer *peer, int64_t deadline)
 {
-    int descriptor = find_certain(peer_host, peer_port, local_port);
+    int descriptor = find_certain(peer);
     if (descriptor < 0)
         return;
     char input[4096];
@@ -243,6 +239,26 @@ void takeover_linger(const char *peer_host, uint16_t peer_port, uint16_t local_p
             clock_milliseconds() >= deadline)
             break;
     dup3(takeover.ended, descriptor, O_CLOEXEC); /* CivetWeb would go on reading */
+}
+
+int64_t takeover_send_file(const struct takeover_peer *peer, int file, int64_t offset,
+                           int64_t length, int patience)
+{
+    int descriptor = find_certain(peer);
+    struct pollfd event = {.fd = descriptor, .events = POLLOUT};
+    off_t at = offset;
+    if (descriptor < 0)
+        return -1;
+    while (at - offset < length) {
+        int64_t left = length - (at - offset);
+        ssize_t sent =
+            sendfile(descriptor, file, &at, left < SENDFILE_MOST ? (size_t)left : SENDFILE_MOST);
+        if (sent == 0 || (sent < 0 && errno != EAGAIN && errno != EINTR))
+            break;
+        if (sent < 0 && errno == EAGAIN && poll(&event, 1, patience) == 0)
+            break;
+    }
+    return at - offset;
 }
 
 struct listing {

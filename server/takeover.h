@@ -50,36 +50,49 @@ size_t takeover_find_listeners(void);
 /* The address of a listener found, `place` being less than the number returned above. */
 const struct sockaddr *takeover_listener_address(size_t place);
 
+/* A connection that CivetWeb has, as CivetWeb tells of it. */
+struct takeover_peer {
+    const char *host; /* numeric, as getnameinfo prints it */
+    uint16_t port;
+    uint16_t local_port;
+};
+
 /*
- * Takes the connection with this peer (a numeric address as getnameinfo prints it) and local port.
+ * Takes that connection.
  * A socket that died while its request was in CivetWeb's hands leaves its addresses free for
  * another one, so where dead ones are about it is waited a moment until none is left that could
  * be the one that was asked for. Any thread; blocks at most 100 ms, and that only among resets.
  * Returns our descriptor, non-blocking and close-on-exec; or a takeover_failure.
  */
-int takeover_connection(const char *peer_host, uint16_t peer_port, uint16_t local_port);
+int takeover_connection(const struct takeover_peer *peer);
 
 /*
  * Waits until the peer has acknowledged what was sent on the connection, or it is gone, or
  * `deadline` (clock_milliseconds) has come. The connection stays with CivetWeb. Blocks.
  */
-void takeover_flush(const char *peer_host, uint16_t peer_port, uint16_t local_port,
-                    int64_t deadline);
+void takeover_flush(const struct takeover_peer *peer, int64_t deadline);
 
 /*
  * Sends a short answer on the connection, which stays with CivetWeb: once mg_stop has been called
  * CivetWeb itself sends nothing any more. Returns whether all of it is on its way. Does not block.
  */
-bool takeover_say(const char *peer_host, uint16_t peer_port, uint16_t local_port, const char *text,
-                  size_t length);
+bool takeover_say(const struct takeover_peer *peer, const char *text, size_t length);
 
 /*
  * After an answer to a request with a body that nobody has read: ends our side and reads away what
  * comes until the peer ends its own, or `deadline` (clock_milliseconds). Otherwise unread input
  * would turn the end into a reset, which destroys the answer. Then the connection ends. Blocks.
  */
-void takeover_linger(const char *peer_host, uint16_t peer_port, uint16_t local_port,
-                     int64_t deadline);
+void takeover_linger(const struct takeover_peer *peer, int64_t deadline);
+
+/*
+ * Sends `length` bytes of an open file from `offset` on, without copying them, on the connection,
+ * which stays with CivetWeb. Returns how many were sent: fewer when the file was shorter, the peer
+ * has gone, or it has taken nothing for `patience` milliseconds; or -1, nothing having been sent,
+ * where the connection is not certain. Blocks.
+ */
+int64_t takeover_send_file(const struct takeover_peer *peer, int file, int64_t offset,
+                           int64_t length, int patience);
 
 /* A connection that CivetWeb has. */
 struct takeover_connection {

@@ -10,7 +10,8 @@ enum { MANY = 50, WAIT = 100 /* milliseconds that a search waits for the dead */
 
 static int take(const struct connection *connection)
 {
-    return takeover_connection(peer_host, connection->peer_port, local_port());
+    return takeover_connection(
+        &(struct takeover_peer){peer_host, connection->peer_port, local_port()});
 }
 
 START_TEST(the_right_one_of_50_connections_is_taken_each_time)
@@ -70,9 +71,14 @@ START_TEST(addresses_that_nobody_has_match_nothing)
     int listener = start();
     struct connection connection = open_connection(listener, 0, "hello");
     uint16_t port = connection.peer_port;
-    ck_assert_int_eq(takeover_connection("127.0.0.1", port, local_port()), TAKEOVER_GONE);
-    ck_assert_int_eq(takeover_connection(peer_host, port ^ 1, local_port()), TAKEOVER_GONE);
-    ck_assert_int_eq(takeover_connection(peer_host, port, local_port() ^ 1), TAKEOVER_GONE);
+    ck_assert_int_eq(takeover_connection(&(struct takeover_peer){"127.0.0.1", port, local_port()}),
+                     TAKEOVER_GONE);
+    ck_assert_int_eq(
+        takeover_connection(&(struct takeover_peer){peer_host, port ^ 1, local_port()}),
+        TAKEOVER_GONE);
+    ck_assert_int_eq(
+        takeover_connection(&(struct takeover_peer){peer_host, port, local_port() ^ 1}),
+        TAKEOVER_GONE);
     ck_assert(has_said(connection.accepted, "hello"));
 }
 END_TEST

@@ -228,7 +228,8 @@ START_TEST(a_connection_that_was_taken_over_is_not_ended_with_the_rest)
 {
     int listener = start();
     struct connection connection = open_connection(listener, 0, "hello");
-    int taken = takeover_connection(peer_host, connection.peer_port, local_port());
+    int taken =
+        takeover_connection(&(struct takeover_peer){peer_host, connection.peer_port, local_port()});
     ck_assert(has_said(taken, "hello"));
     ck_assert_uint_eq(takeover_end_silent(), 0);
     takeover_cut();
@@ -286,14 +287,17 @@ START_TEST(flushing_waits_for_the_peer_until_its_deadline)
     int listener = start();
     struct connection connection = open_connection(listener, 0, "hello");
     int64_t long_after = clock_milliseconds() + PATIENCE_MS;
-    takeover_flush(peer_host, connection.peer_port, local_port(), long_after);
+    takeover_flush(&(struct takeover_peer){peer_host, connection.peer_port, local_port()},
+                   long_after);
     ck_assert_int_lt(clock_milliseconds(), long_after - PATIENCE_MS / 2);
     fill(connection.accepted);
     int64_t deadline = clock_milliseconds() + 50;
-    takeover_flush(peer_host, connection.peer_port, local_port(), deadline);
+    takeover_flush(&(struct takeover_peer){peer_host, connection.peer_port, local_port()},
+                   deadline);
     ck_assert_int_ge(clock_milliseconds(), deadline);
     reset(&connection);
-    takeover_flush(peer_host, connection.peer_port, local_port(), long_after);
+    takeover_flush(&(struct takeover_peer){peer_host, connection.peer_port, local_port()},
+                   long_after);
     ck_assert_int_lt(clock_milliseconds(), long_after);
 }
 END_TEST
@@ -314,7 +318,8 @@ START_TEST(flushing_ends_when_the_peer_has_everything)
     fill(connection.accepted);
     int64_t deadline = clock_milliseconds() + PATIENCE_MS;
     ck_assert_int_eq(pthread_create(&thread, NULL, read_everything, &connection.peer), 0);
-    takeover_flush(peer_host, connection.peer_port, local_port(), deadline);
+    takeover_flush(&(struct takeover_peer){peer_host, connection.peer_port, local_port()},
+                   deadline);
     ck_assert_int_lt(clock_milliseconds(), deadline);
     shutdown(connection.accepted, SHUT_WR);
     pthread_join(thread, NULL);
@@ -342,7 +347,8 @@ START_TEST(lingering_reads_away_what_comes_until_the_peer_ends)
     int64_t deadline = clock_milliseconds() + PATIENCE_MS;
     ck_assert_int_eq(send(connection.accepted, "answer", 6, 0), 6);
     ck_assert_int_eq(pthread_create(&thread, NULL, send_a_body, &connection.peer), 0);
-    takeover_linger(peer_host, connection.peer_port, local_port(), deadline);
+    takeover_linger(&(struct takeover_peer){peer_host, connection.peer_port, local_port()},
+                    deadline);
     ck_assert_int_lt(clock_milliseconds(), deadline - PATIENCE_MS / 2);
     close(connection.accepted);
     pthread_join(thread, NULL);
@@ -355,7 +361,8 @@ START_TEST(lingering_ends_at_its_deadline)
     int listener = start();
     struct connection connection = open_connection(listener, 0, "POST");
     int64_t deadline = clock_milliseconds() + 50;
-    takeover_linger(peer_host, connection.peer_port, local_port(), deadline);
+    takeover_linger(&(struct takeover_peer){peer_host, connection.peer_port, local_port()},
+                    deadline);
     ck_assert_int_ge(clock_milliseconds(), deadline);
     ck_assert_str_eq(read_all(connection.peer), "");
 }
@@ -380,7 +387,8 @@ START_TEST(a_peer_that_never_stops_sending_is_left_at_the_deadline)
     pthread_t thread;
     int64_t deadline = clock_milliseconds() + 100;
     ck_assert_int_eq(pthread_create(&thread, NULL, send_without_end, &connection.peer), 0);
-    takeover_linger(peer_host, connection.peer_port, local_port(), deadline);
+    takeover_linger(&(struct takeover_peer){peer_host, connection.peer_port, local_port()},
+                    deadline);
     int64_t late = clock_milliseconds() - deadline;
     shutdown(connection.accepted, SHUT_RDWR);
     close(connection.accepted);
