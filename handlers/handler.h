@@ -95,7 +95,11 @@ struct handler {
     /* A whole message. `data` may be changed in place and is gone when the function returns. */
     void (*message)(struct session *session, enum message_kind kind, void *data, size_t length);
 
-    /* The server is being stopped; last words may be sent. The Close frame follows. */
+    /* The time that it asked for with session_wake has passed. */
+    void (*wake)(struct session *session);
+
+    /* The server is being stopped; last words may be sent. The Close frame follows: at once, or
+       when its turn has come; on a handler that is `last` when all others have gone. */
     void (*drain)(struct session *session);
 
     /* The session has ended, with `code` (1006: without a Close frame). It is freed afterwards. */
@@ -105,6 +109,8 @@ struct handler {
        closed gate, where all others are refused. */
     void (*http)(void *state, const struct http_request *request);
     bool always;
+
+    bool last; /* its sessions watch the others, and are drained after them */
 };
 
 /* All handlers, in the order in which help shows them; ended by NULL. */

@@ -12,6 +12,9 @@
 /* Milliseconds of the monotonic clock, which no change of the wall clock touches. */
 int64_t clock_milliseconds(void);
 
+/* Microseconds of the same clock. */
+int64_t clock_microseconds(void);
+
 /* The same moment as a timespec of CLOCK_MONOTONIC. */
 struct timespec clock_timespec(int64_t milliseconds);
 

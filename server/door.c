@@ -71,6 +71,8 @@ static const struct refusal refusals[] = {
     [REFUSED_DRAINING] = {REFUSED_DRAINING, 503, "the server is shutting down"},
     [REFUSED_FULL] = {REFUSED_FULL, 503,
                       "as many WebSockets are open as limits.connections allows"},
+    [REFUSED_ROUTE_FULL] = {REFUSED_ROUTE_FULL, 503,
+                            "as many WebSockets are open here as the route's connections allows"},
     [REFUSED_ROUTE] = {REFUSED_ROUTE, 404, "there is nothing at this path"},
     [REFUSED_DESCRIPTORS] = {REFUSED_DESCRIPTORS, 503,
                              "the connection could not be taken over; please try again"},
@@ -117,8 +119,13 @@ static const struct refusal *start_session(const struct http_exchange *exchange,
         close(socket);
         return &refusals[REFUSED_GONE];
     }
-    struct session *session = session_new(socket, route, (struct sockaddr *)&peer,
-                                          exchange->headers, exchange->header_count);
+    const struct session_opening opening = {
+        .client = (struct sockaddr *)&peer,
+        .headers = exchange->headers,
+        .header_count = exchange->header_count,
+        .asked_at = exchange->began,
+    };
+    struct session *session = session_new(socket, route, &opening);
     if (session == NULL) {
         refuse_taken(socket);
         return &no_memory;
@@ -147,7 +154,7 @@ static void upgrade(struct server *server, struct http_exchange *exchange,
         refuse(server, exchange, route->counts, &bad);
         return;
     }
-    int entered = tracker_enter_session(tracker);
+    int entered = tracker_enter_session(tracker, route->counts);
     if (entered != 0) {
         refuse(server, exchange, route->counts, &refusals[-1 - entered]);
         return;
@@ -156,7 +163,7 @@ static void upgrade(struct server *server, struct http_exchange *exchange,
     exchange->status = 101;
     if (refusal == NULL)
         return;
-    tracker_leave_session(tracker);
+    tracker_leave_session(tracker, route->counts);
     if (refusal->status != 0)
         refuse(server, exchange, route->counts, refusal);
     else

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/clock.h"
+
 enum { REFUSAL_SIZE = 1024, SENDFILE_FROM = 65536 };
 
 static int digit(char letter)
@@ -93,6 +95,7 @@ int http_read(struct http_exchange *exchange, struct mg_connection *connection, 
     exchange->http_version = info->http_version;
     exchange->head = strcmp(info->request_method, "HEAD") == 0;
     exchange->failed = false;
+    exchange->began = clock_microseconds();
     exchange->sent = 0;
     exchange->gathered = 0;
     exchange->patience = 0;

@@ -31,6 +31,7 @@ struct http_exchange {
     struct header headers[HTTP_HEADERS_MAX];
     size_t header_count;
     const char *http_version;
+    int64_t began; /* clock_microseconds */
     struct takeover_peer peer;
     int patience; /* milliseconds that the peer may take nothing of a file */
     int status;   /* of the answer; 0: none yet */

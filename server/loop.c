@@ -9,13 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "handlers/handler.h"
 #include "server/clock.h"
 #include "server/descriptor.h"
 #include "server/pace.h"
+#include "server/route.h"
 #include "server/tracker.h"
 
 /* What other threads have asked of a loop. */
-enum { ASKED_DRAIN = 1, ASKED_CUT = 2, ASKED_STOP = 4, ASKED_BEAT = 8 };
+enum { ASKED_DRAIN = 1, ASKED_CUT = 2, ASKED_STOP = 4, ASKED_BEAT = 8, ASKED_LOOK = 16 };
 
 enum { PACE_INTERVAL = 10 }; /* milliseconds */
 
@@ -25,15 +27,17 @@ struct loop {
     uv_timer_t pace;
     uv_timer_t wait;
     pthread_t thread;
-    size_t to_drain; /* sessions that were here when the drain began */
-    size_t drained;  /* those that were told */
+    size_t to_drain; /* sessions that were here when the drain began, and have a turn */
+    size_t drained;  /* those that had it */
     int64_t drain_began;
+    struct loops_survey seen;
     atomic_uint beats;    /* answers to loops_beat */
     pthread_mutex_t lock; /* guards what is below */
     pthread_cond_t changed;
     struct session *arriving;
     unsigned asked;
     struct drain_plan plan;
+    struct loops_survey survey;
     bool ended;
 };
 
@@ -65,6 +69,24 @@ static void open_sessions(struct loop *loop, struct session *arriving)
     }
 }
 
+/* The loops take turns: each begins a little later than the one before, so that few sessions on
+   many loops are spread as well. */
+static int64_t phase(const struct loop *loop)
+{
+    const struct session_home *home = &loop->home;
+    double turns = (double)tracker_loops(home->tracker) * (double)loop->to_drain;
+    return turns == 0 ? 0 : (int64_t)((double)home->plan.spread * (double)home->place / turns);
+}
+
+/* Those that have had no turn: they were to wait, or to be the last. */
+static void drain_rest(struct session_home *home)
+{
+    for (struct session *session = home->first, *older; session != NULL; session = older) {
+        older = session_older(session);
+        session_drain(session, true);
+    }
+}
+
 /* Every session that is due by now, the oldest first. What is due together counts as one moment:
    with no spread all have until `close_timeout` after the beginning of the drain. */
 static void on_pace(uv_timer_t *timer)
@@ -72,25 +94,29 @@ static void on_pace(uv_timer_t *timer)
     struct loop *loop = timer->data;
     struct session_home *home = &loop->home;
     int64_t elapsed = (int64_t)uv_now(&home->uv) - loop->drain_began;
-    size_t due = pace_due(loop->to_drain, elapsed, home->plan.spread);
+    size_t due = pace_due(loop->to_drain, elapsed - phase(loop), home->plan.spread);
     while (loop->drained < due && home->next_to_drain != NULL) {
         struct session *session = home->next_to_drain;
         home->next_to_drain = session_newer(session);
+        if (!session_paced(session))
+            continue;
         loop->drained++;
         session_drain(session, false);
     }
-    if (home->next_to_drain == NULL)
-        uv_timer_stop(timer);
+    if (loop->drained < loop->to_drain && home->next_to_drain != NULL)
+        return;
+    if (home->watchers > 0 && !tracker_only_last(home->tracker))
+        return;
+    uv_timer_stop(timer);
+    if (home->watchers > 0)
+        drain_rest(home);
 }
 
 /* The time of the routes that wait is up. */
 static void on_waited(uv_timer_t *timer)
 {
     struct loop *loop = timer->data;
-    for (struct session *session = loop->home.first, *older; session != NULL; session = older) {
-        older = session_older(session);
-        session_drain(session, true);
-    }
+    drain_rest(&loop->home);
 }
 
 static void drain_sessions(struct loop *loop, const struct drain_plan *plan)
@@ -100,12 +126,38 @@ static void drain_sessions(struct loop *loop, const struct drain_plan *plan)
     home->draining = true;
     home->plan = *plan;
     home->next_to_drain = home->last;
-    loop->to_drain = atomic_load_explicit(&home->sessions, memory_order_relaxed);
     loop->drain_began = (int64_t)uv_now(&home->uv);
+    for (struct session *session = home->last, *newer; session != NULL; session = newer) {
+        newer = session_newer(session);
+        if (session_paced(session))
+            loop->to_drain++;
+        else
+            session_drain(session, false); /* it is told, and not closed yet */
+    }
     uv_timer_start(&loop->pace, on_pace, 0, PACE_INTERVAL);
     on_pace(&loop->pace);
     int64_t left = plan->wait_until - loop->drain_began;
     uv_timer_start(&loop->wait, on_waited, left > 0 ? (uint64_t)left : 0, 0);
+}
+
+static void look(struct loop *loop)
+{
+    struct loops_survey *seen = &loop->seen;
+    seen->listed = 0;
+    memset(seen->waiting, 0, sizeof seen->waiting);
+    for (struct session *session = loop->home.last; session != NULL;
+         session = session_newer(session)) {
+        struct session_glance glance;
+        session_look(session, &glance);
+        if (glance.route->handler->last)
+            continue;
+        seen->waiting[glance.wait]++;
+        if (seen->listed < SURVEY_SESSIONS)
+            seen->sessions[seen->listed++] = glance;
+    }
+    pthread_mutex_lock(&loop->lock);
+    loop->survey = *seen;
+    pthread_mutex_unlock(&loop->lock);
 }
 
 static void cut_sessions(struct loop *loop)
@@ -130,6 +182,10 @@ static void on_wake(uv_async_t *wake)
         drain_sessions(loop, &plan);
     if ((asked & (ASKED_CUT | ASKED_STOP)) != 0)
         cut_sessions(loop);
+    if ((asked & ASKED_LOOK) != 0)
+        look(loop);
+    if (loop->home.draining && loop->home.watchers > 0)
+        uv_timer_start(&loop->pace, on_pace, 0, PACE_INTERVAL); /* one may have come just now */
     if ((asked & ASKED_BEAT) != 0)
         atomic_fetch_add(&loop->beats, 1);
     if ((asked & ASKED_STOP) != 0) {
@@ -183,15 +239,14 @@ static void free_loop(struct loop *loop)
 }
 
 /* Returns NULL with errno. */
-static struct loop *start_loop(size_t place, struct tracker *tracker,
-                               const struct session_limits *limits)
+static struct loop *start_loop(size_t place, struct tracker *tracker)
 {
     struct loop *loop = calloc(1, sizeof *loop);
     if (loop == NULL)
         return NULL;
     loop->home.place = place;
     loop->home.tracker = tracker;
-    loop->home.limits = limits;
+    loop->home.random = uv_hrtime() + place;
     pthread_mutex_init(&loop->lock, NULL);
     clock_condition_init(&loop->changed);
     int error = uv_loop_init(&loop->home.uv);
@@ -251,14 +306,13 @@ static bool stop_all(struct loops *loops, int64_t deadline)
     return all;
 }
 
-struct loops *loops_start(size_t count, struct tracker *tracker,
-                          const struct session_limits *limits)
+struct loops *loops_start(size_t count, struct tracker *tracker)
 {
     struct loops *loops = calloc(1, sizeof *loops + count * sizeof *loops->loop);
     if (loops == NULL)
         return NULL;
     for (; loops->count < count; loops->count++) {
-        struct loop *loop = start_loop(loops->count, tracker, limits);
+        struct loop *loop = start_loop(loops->count, tracker);
         if (loop == NULL) {
             int error = errno;
             stop_all(loops, INT64_MAX);
@@ -307,6 +361,27 @@ bool loops_beat(struct loops *loops)
     return true;
 }
 
+void loops_look(struct loops *loops)
+{
+    for (size_t i = 0; i < loops->count; i++)
+        post(loops->loop[i], NULL, ASKED_LOOK);
+}
+
+void loops_survey(struct loops *loops, struct loops_survey *sum)
+{
+    sum->listed = 0;
+    memset(sum->waiting, 0, sizeof sum->waiting);
+    for (size_t i = 0; i < loops->count; i++) {
+        struct loop *loop = loops->loop[i];
+        pthread_mutex_lock(&loop->lock);
+        for (size_t wait = 0; wait < WAIT_COUNT; wait++)
+            sum->waiting[wait] += loop->survey.waiting[wait];
+        for (size_t j = 0; j < loop->survey.listed && sum->listed < SURVEY_SESSIONS; j++)
+            sum->sessions[sum->listed++] = loop->survey.sessions[j];
+        pthread_mutex_unlock(&loop->lock);
+    }
+}
+
 void loops_cut(struct loops *loops)
 {
     for (size_t i = 0; i < loops->count; i++)
@@ -319,53 +394,4 @@ int loops_stop(struct loops *loops, int64_t deadline)
         return -1;
     free(loops);
     return 0;
-}
-
-/* Reads the file of a control group that has "QUOTA PERIOD". Returns QUOTA / PERIOD, or 0: none. */
-static double read_quota(const char *group)
-{
-    char path[PATH_MAX + 64];
-    double limit = 0;
-    double period = 0;
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return 0;
-    bool found = fscanf(file, "%lf %lf", &limit, &period) == 2; /* "max" is no number */
-    fclose(file);
-    return found && limit > 0 && period > 0 ? limit / period : 0;
-}
-
-/*
- * The quota of our control group (version 2), in processors; 0: none. In a container the group
- * looks like the root; a service of systemd has one of its own below it.
- */
-static double quota(void)
-{
-    char line[PATH_MAX];
-    double found = read_quota("");
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        if (strncmp(line, "0::/", 4) != 0)
-            continue;
-        double own = read_quota(line + 3);
-        if (own > 0 && (found <= 0 || own < found))
-            found = own;
-    }
-    if (file != NULL)
-        fclose(file);
-    return found;
-}
-
-size_t loops_processors(void)
-{
-    cpu_set_t set;
-    size_t processors = 1;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        processors = (size_t)CPU_COUNT(&set);
-    double allowed = quota();
-    if (allowed > 0 && allowed < (double)processors)
-        processors = allowed < 1 ? 1 : (size_t)allowed;
-    return processors;
 }

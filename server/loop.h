@@ -16,10 +16,9 @@ struct loops;
 
 /*
  * Starts `count` loops, each on a thread of its own, and registers them with the tracker, which
- * makes them drain. `limits` is kept, not copied. Returns NULL with errno when the system refuses.
+ * makes them drain. Returns NULL with errno when the system refuses.
  */
-struct loops *loops_start(size_t count, struct tracker *tracker,
-                          const struct session_limits *limits);
+struct loops *loops_start(size_t count, struct tracker *tracker);
 
 /* Hands a session over; it belongs to its loop from here on. Any thread; does not wait. */
 void loops_add(struct loops *loops, struct session *session);
@@ -33,6 +32,20 @@ void loops_plan_drain(struct loops *loops, const struct drain_plan *plan);
  */
 bool loops_beat(struct loops *loops);
 
+/* Who is still there during a drain, without those that are drained last. */
+#define SURVEY_SESSIONS 50
+struct loops_survey {
+    uint64_t waiting[WAIT_COUNT]; /* how many wait for what */
+    size_t listed;
+    struct session_glance sessions[SURVEY_SESSIONS]; /* some of them: the oldest of each loop */
+};
+
+/* Asks every loop to look through its sessions. Any thread; does not wait. */
+void loops_look(struct loops *loops);
+
+/* Sums up what the loops saw when they looked last; zeroes before. Any thread. */
+void loops_survey(struct loops *loops, struct loops_survey *sum);
+
 /* Makes every loop cut all of its sessions. Any thread; does not wait. */
 void loops_cut(struct loops *loops);
 
@@ -42,8 +55,5 @@ void loops_cut(struct loops *loops);
  * loop: the process must then end without them.
  */
 int loops_stop(struct loops *loops, int64_t deadline);
-
-/* Processors that this process may use: its affinity, bounded by its control group's quota. */
-size_t loops_processors(void);
 
 #endif

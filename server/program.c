@@ -14,6 +14,7 @@
 #include "server/descriptor.h"
 #include "server/log.h"
 #include "server/metrics.h"
+#include "server/processors.h"
 #include "server/readiness.h"
 #include "server/report.h"
 #include "server/takeover.h"
@@ -34,16 +35,41 @@ static char *route_name(const struct config_route *route)
     return name;
 }
 
+static int64_t own_or(int64_t own, int64_t common)
+{
+    return own == OPTION_AUTO ? common : own;
+}
+
+static struct session_limits route_limits(const struct config *config,
+                                          const struct config_route *route)
+{
+    return (struct session_limits){
+        .message = (uint64_t)own_or(route->message, config->limits.message),
+        .send_queue = (uint64_t)own_or(route->send_queue, config->limits.send_queue),
+        .ping_interval = config->limits.ping_interval,
+        .ping_timeout = config->limits.ping_timeout,
+        .idle_timeout = config->limits.idle_timeout,
+        .max_age = route->max_age,
+        .rate = route->rate,
+        .close_timeout = config->shutdown.close_timeout,
+        .close_code = (uint16_t)config->shutdown.close_code,
+        .close_reason = config->shutdown.close_reason,
+    };
+}
+
 /* Returns 0, or an exit status, having written why. */
 static int prepare_route(struct program *program, const struct config_route *from, const char *name,
                          FILE *errors)
 {
+    struct session_limits *limits = &program->limits[program->route_count];
     struct route *route = &program->routes[program->route_count++];
     const struct handler *handler = handlers[from->group];
     char why[256];
     route->path = from->path;
     route->prefix = from->prefix;
     route->drain_waits = from->drain == CONFIG_DRAIN_WAIT;
+    *limits = route_limits(program->config, from);
+    route->limits = limits;
     route->name = route_name(from);
     if (route->name == NULL) {
         fprintf(errors, "lastcall: out of memory\n");
@@ -65,18 +91,9 @@ int program_prepare(struct program *program, const struct config *config, const 
                     FILE *errors)
 {
     *program = (struct program){.config = config};
-    program->limits = (struct session_limits){
-        .message = (uint64_t)config->limits.message,
-        .send_queue = (uint64_t)config->limits.send_queue,
-        .ping_interval = config->limits.ping_interval,
-        .ping_timeout = config->limits.ping_timeout,
-        .idle_timeout = config->limits.idle_timeout,
-        .close_timeout = config->shutdown.close_timeout,
-        .close_code = (uint16_t)config->shutdown.close_code,
-        .close_reason = config->shutdown.close_reason,
-    };
     program->routes = calloc(config->route_count, sizeof *program->routes);
-    if (program->routes == NULL) {
+    program->limits = calloc(config->route_count, sizeof *program->limits);
+    if (program->routes == NULL || program->limits == NULL) {
         fprintf(errors, "lastcall: out of memory\n");
         return EXIT_SYSTEM;
     }
@@ -118,7 +135,7 @@ static int set_limits(struct program *program, char *error, size_t error_size)
     }
     floor += server_descriptors((unsigned)config->server.http_threads, config->server.listen_count);
     program->loop_count =
-        config->server.loops == OPTION_AUTO ? loops_processors() : (size_t)config->server.loops;
+        config->server.loops == OPTION_AUTO ? processors_usable() : (size_t)config->server.loops;
     size_t needed = (size_t)floor + DESCRIPTORS_RESERVE + program->loop_count * DESCRIPTORS_OF_LOOP;
     size_t wanted =
         config->limits.connections == OPTION_AUTO ? 1 : (size_t)config->limits.connections;
@@ -152,8 +169,14 @@ static int start_tracker(struct program *program, char *error, size_t error_size
     bool complete = program->elsewhere != NULL;
     for (size_t i = 0; complete && i < program->route_count; i++) {
         struct route *route = &program->routes[i];
+        int64_t limit = program->config->routes[i].connections;
         route->counts = tracker_add_route(program->tracker, route->name);
         complete = route->counts != NULL;
+        if (!complete)
+            break;
+        route->counts->last = route->handler->last;
+        if (limit != OPTION_AUTO)
+            route->counts->limit = (size_t)limit;
     }
     if (!complete) {
         snprintf(error, error_size, "the tracker cannot be made: %s", strerror(errno));
@@ -161,7 +184,7 @@ static int start_tracker(struct program *program, char *error, size_t error_size
     }
     metrics_init(program->tracker);
     if (descriptor_fill() == 0) {
-        program->loops = loops_start(program->loop_count, program->tracker, &program->limits);
+        program->loops = loops_start(program->loop_count, program->tracker);
         descriptor_clear();
     }
     if (program->loops == NULL) {
@@ -304,6 +327,7 @@ int program_free(struct program *program, int64_t deadline)
         free(program->addresses[i]);
     free(program->addresses);
     free(program->routes);
+    free(program->limits);
     tracker_free(program->tracker);
     takeover_free();
     *program = (struct program){0};

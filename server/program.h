@@ -27,8 +27,8 @@ enum {
 
 struct program {
     const struct config *config;
-    struct session_limits limits;
     struct route *routes;
+    struct session_limits *limits; /* one for each route */
     size_t route_count;
     char **addresses;
     struct tracker *tracker;

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 struct handler;
+struct session_limits;
 struct tracker_route;
 
 struct route {
@@ -21,6 +22,7 @@ struct route {
     const struct handler *handler;
     void *state; /* the handler's own */
     struct tracker_route *counts;
+    const struct session_limits *limits; /* what its sessions obey */
 };
 
 /*

@@ -9,16 +9,11 @@
 #include <unistd.h>
 
 #include "server/address.h"
+#include "server/clock.h"
 #include "server/log.h"
 #include "server/route.h"
 #include "server/session_private.h"
-#include "server/tcp.h"
 #include "server/tracker.h"
-
-enum {
-    END_RETRY = 10, /* milliseconds between two looks at the socket's send queue */
-    PING_SIZE = 2,
-};
 
 void session_enter(struct session *session, enum session_state state)
 {
@@ -28,6 +23,11 @@ void session_enter(struct session *session, enum session_state state)
 int64_t session_now(const struct session *session)
 {
     return (int64_t)uv_now(&session->home->uv);
+}
+
+const struct session_limits *session_limits(const struct session *session)
+{
+    return session->route->limits;
 }
 
 struct tracker_traffic *session_traffic(const struct session *session)
@@ -42,15 +42,9 @@ void session_count(atomic_uint_fast64_t *counter, uint64_t amount)
     atomic_store_explicit(counter, value + amount, memory_order_relaxed);
 }
 
-static int64_t sooner(int64_t one, int64_t other)
-{
-    return one == 0 || (other != 0 && other < one) ? other : one;
-}
-
 /* --- what to wait for --- */
 
 static void on_poll(uv_poll_t *handle, int status, int events);
-static void on_timer(uv_timer_t *handle);
 
 /*
  * Watches the socket for what can be dealt with. An open session is not read from while what it
@@ -66,7 +60,7 @@ void session_watch(struct session *session)
     if (session->peer_fin)
         ; /* nothing more will come; epoll would go on saying so */
     else if (session->state != SESSION_OPEN ||
-             session->queued <= session->home->limits->send_queue / 2)
+             session->queued <= session_limits(session)->send_queue / 2)
         wanted |= UV_READABLE;
     if (wanted == session->watched)
         return;
@@ -74,37 +68,7 @@ void session_watch(struct session *session)
     uv_poll_start(&session->poll, wanted, on_poll); /* fails only for a handle that is closing */
 }
 
-static int64_t session_next_time(const struct session *session)
-{
-    const struct session_limits *limits = session->home->limits;
-    if (session->state == SESSION_ENDING && session->fin_sent)
-        return sooner(session->end_at, session_now(session) + END_RETRY);
-    if (session->state != SESSION_OPEN)
-        return session->end_at;
-    int64_t next = 0;
-    if (session->pinged_at != 0 && session->heard_at <= session->pinged_at)
-        next = session->pinged_at + limits->ping_timeout;
-    else if (limits->ping_interval != 0)
-        next = session->heard_at + limits->ping_interval;
-    if (limits->idle_timeout != 0)
-        next = sooner(next, session->spoken_at + limits->idle_timeout);
-    return next;
-}
-
-/* Sees to it that the timer fires in time; one that fires too early does no harm. */
-void session_schedule(struct session *session)
-{
-    if (session->state == SESSION_ENDED)
-        return;
-    int64_t next = session_next_time(session);
-    if (next == 0 || (session->wake_at != 0 && session->wake_at <= next))
-        return;
-    int64_t now = session_now(session);
-    session->wake_at = next;
-    uv_timer_start(&session->timer, on_timer, next > now ? (uint64_t)(next - now) : 0, 0);
-}
-
-static bool closed_by_both(const struct session *session)
+bool session_closed_by_both(const struct session *session)
 {
     return session->peer_closed && session->close_sent;
 }
@@ -116,7 +80,7 @@ static void peer_ended(struct session *session)
         session_advance(session);
         return;
     }
-    session_end(session, closed_by_both(session) ? OUTCOME_HANDSHAKE : OUTCOME_GONE);
+    session_end(session, session_closed_by_both(session) ? OUTCOME_HANDSHAKE : OUTCOME_GONE);
 }
 
 /* The socket is in error; what came before the error is still there to be read. */
@@ -147,52 +111,6 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     session_advance(session);
 }
 
-/* --- time --- */
-
-static void note_ping(struct session *session, int64_t now, uint64_t taken)
-{
-    session->pinged_at = now;
-    session->taken_at_ping = taken;
-}
-
-static void look_at_ping(struct session *session, int64_t now)
-{
-    const struct session_limits *limits = session->home->limits;
-    if (limits->ping_interval == 0)
-        return;
-    if (session->pinged_at != 0 && session->heard_at >= session->pinged_at)
-        session->pinged_at = 0;
-    if (session->pinged_at != 0) {
-        if (now < session->pinged_at + limits->ping_timeout)
-            return;
-        uint64_t taken = tcp_bytes_acknowledged(session->socket);
-        if (taken > session->taken_at_ping + PING_SIZE)
-            note_ping(session, now, taken); /* slow, but there: the Ping may still be on its way */
-        else
-            session_close(session, CLOSE_GOING_AWAY, "no answer to a ping");
-    } else if (now >= session->heard_at + limits->ping_interval) {
-        note_ping(session, now, tcp_bytes_acknowledged(session->socket));
-        output_frame(session, FRAME_PING, NULL, 0);
-    }
-}
-
-static void on_timer(uv_timer_t *handle)
-{
-    struct session *session = handle->data;
-    const struct session_limits *limits = session->home->limits;
-    int64_t now = session_now(session);
-    session->wake_at = 0;
-    if (session->state == SESSION_OPEN) {
-        look_at_ping(session, now);
-        if (limits->idle_timeout != 0 && now >= session->spoken_at + limits->idle_timeout)
-            session_close(session, CLOSE_GOING_AWAY, "idle for too long");
-    } else if (session->end_at != 0 && now >= session->end_at) {
-        session_end(session, closed_by_both(session) ? OUTCOME_HANDSHAKE : OUTCOME_FORCED);
-        return;
-    }
-    session_advance(session);
-}
-
 /* --- birth and end --- */
 
 static void log_session(const struct session *session, bool closed, enum tracker_outcome outcome)
@@ -200,7 +118,7 @@ static void log_session(const struct session *session, bool closed, enum tracker
     if (!log_wanted(LOG_DEBUG))
         return;
     char address[ADDRESS_TEXT_SIZE];
-    address_format(&session->peer.any, address, sizeof address);
+    address_format(&session->client.any, address, sizeof address);
     if (!closed) {
         log_event(LOG_DEBUG, "session opened", LOG_TEXT("address", address),
                   LOG_TEXT("route", session->route->name));
@@ -215,11 +133,18 @@ static void log_session(const struct session *session, bool closed, enum tracker
               LOG_TEXT("outcome", tracker_outcome_names[outcome]));
 }
 
+static void session_free(struct session *session)
+{
+    free(session->request);
+    free(session->subprotocol);
+    free(session);
+}
+
 static void on_handle_closed(uv_handle_t *handle)
 {
     struct session *session = handle->data;
     if (--session->handles == 0)
-        free(session);
+        session_free(session);
 }
 
 void session_end(struct session *session, enum tracker_outcome outcome)
@@ -241,20 +166,22 @@ void session_end(struct session *session, enum tracker_outcome outcome)
     *(session->newer == NULL ? &home->first : &session->newer->older) = session->older;
     *(session->older == NULL ? &home->last : &session->older->newer) = session->newer;
     atomic_fetch_sub_explicit(&home->sessions, 1, memory_order_relaxed);
+    home->watchers -= session->route->handler->last;
 
+    tracker_duration(&session_traffic(session)->session, tracker_session_bounds,
+                     (session_now(session) - session->opened_at) * 1000);
     tracker_session_ended(session->route->counts, outcome, session->code);
     log_session(session, true, outcome);
     if (session->route->handler->close != NULL)
         session->route->handler->close(session, session->code);
-    tracker_leave_session(home->tracker);
+    tracker_leave_session(home->tracker, session->route->counts);
 }
 
 void session_discard(struct session *session)
 {
     shutdown(session->socket, SHUT_RDWR);
     close(session->socket);
-    free(session->request);
-    free(session);
+    session_free(session);
 }
 
 /* One block: the array, then all texts. */
@@ -277,8 +204,8 @@ static struct session_request *copy_headers(const struct header *headers, size_t
     return request;
 }
 
-struct session *session_new(int socket, const struct route *route, const struct sockaddr *peer,
-                            const struct header *headers, size_t header_count)
+struct session *session_new(int socket, const struct route *route,
+                            const struct session_opening *opening)
 {
     struct session *session = calloc(1, sizeof *session);
     if (session == NULL)
@@ -286,18 +213,24 @@ struct session *session_new(int socket, const struct route *route, const struct 
     session->socket = socket;
     session->route = route;
     session->watched = -1;
-    if (peer->sa_family == AF_INET6)
-        memcpy(&session->peer.v6, peer, sizeof session->peer.v6);
+    session->asked_at = opening->asked_at;
+    if (opening->client->sa_family == AF_INET6)
+        memcpy(&session->client.v6, opening->client, sizeof session->client.v6);
     else
-        memcpy(&session->peer.v4, peer, sizeof session->peer.v4);
-    if (route->handler->open == NULL)
-        return session;
-    session->request = copy_headers(headers, header_count);
-    if (session->request == NULL) {
-        free(session);
-        return NULL;
+        memcpy(&session->client.v4, opening->client, sizeof session->client.v4);
+    bool complete = true;
+    if (opening->subprotocol != NULL) {
+        session->subprotocol = strdup(opening->subprotocol);
+        complete = session->subprotocol != NULL;
     }
-    return session;
+    if (route->handler->open != NULL) {
+        session->request = copy_headers(opening->headers, opening->header_count);
+        complete = complete && session->request != NULL;
+    }
+    if (complete)
+        return session;
+    session_free(session);
+    return NULL;
 }
 
 void session_open(struct session *session, struct session_home *home)
@@ -307,7 +240,7 @@ void session_open(struct session *session, struct session_home *home)
         tracker_refused(session->route->counts, REFUSED_DESCRIPTORS);
         session_discard(session);
         atomic_fetch_sub_explicit(&home->sessions, 1, memory_order_relaxed);
-        tracker_leave_session(home->tracker);
+        tracker_leave_session(home->tracker, session->route->counts);
         return;
     }
     uv_timer_init(&home->uv, &session->timer); /* cannot fail */
@@ -316,13 +249,19 @@ void session_open(struct session *session, struct session_home *home)
     session->handles = 2;
     session->home = home;
     session->opened_at = session->heard_at = session->spoken_at = session_now(session);
-    frame_parser_init(&session->parser, home->limits->message);
+    session->credit_at = session->opened_at;
+    session->credit = session_limits(session)->rate * 1000;
+    session->expires_at = session_expiry(session);
+    frame_parser_init(&session->parser, session_limits(session)->message);
 
     session->newer = NULL;
     session->older = home->first;
     *(home->first == NULL ? &home->last : &home->first->newer) = session;
     home->first = session;
+    home->watchers += handler->last;
 
+    tracker_duration(&session_traffic(session)->handshake, tracker_handshake_bounds,
+                     clock_microseconds() - session->asked_at);
     tracker_session_opened(session->route->counts);
     log_session(session, false, OUTCOME_COUNT);
     if (handler->open != NULL)
@@ -335,22 +274,55 @@ void session_open(struct session *session, struct session_home *home)
         session_advance(session);
 }
 
+bool session_paced(const struct session *session)
+{
+    return !session->route->drain_waits && !session->route->handler->last;
+}
+
 void session_drain(struct session *session, bool at_last)
 {
     const struct handler *handler = session->route->handler;
-    const struct session_limits *limits = session->home->limits;
+    const struct session_limits *limits = session_limits(session);
     if (session->state == SESSION_OPEN && !session->drained && handler->drain != NULL)
         handler->drain(session);
     session->drained = true;
-    if (at_last || !session->route->drain_waits)
+    if (at_last || session_paced(session))
         session_close(session, limits->close_code, limits->close_reason);
     session_advance(session);
+}
+
+const char *const session_wait_names[] = {
+    "waits for its turn",
+    "is left to end by itself",
+    "has not taken what goes before our Close",
+    "has not answered our Close",
+    "is ending",
+};
+
+static enum session_wait session_wait(const struct session *session)
+{
+    if (session->state == SESSION_OPEN)
+        return session_paced(session) ? WAIT_TURN : WAIT_ITSELF;
+    if (!session->close_sent)
+        return WAIT_TAKEN;
+    return session->state == SESSION_CLOSE_QUEUED ? WAIT_ANSWER : WAIT_END;
+}
+
+void session_look(const struct session *session, struct session_glance *glance)
+{
+    *glance = (struct session_glance){
+        .route = session->route,
+        .open = session_now(session) - session->opened_at,
+        .queued = session->queued,
+        .wait = session_wait(session),
+    };
+    memcpy(&glance->client, &session->client, sizeof session->client);
 }
 
 void session_cut(struct session *session)
 {
     if (session->state != SESSION_ENDED)
-        session_end(session, closed_by_both(session) ? OUTCOME_HANDSHAKE : OUTCOME_FORCED);
+        session_end(session, session_closed_by_both(session) ? OUTCOME_HANDSHAKE : OUTCOME_FORCED);
 }
 
 struct session *session_older(const struct session *session)
@@ -377,7 +349,7 @@ void session_link(struct session *session, struct session *next)
  */
 static uint64_t send_limit(const struct session *session)
 {
-    const struct session_limits *limits = session->home->limits;
+    const struct session_limits *limits = session_limits(session);
     if (session->home->corked != session)
         return limits->send_queue;
     return limits->send_queue + limits->message + SESSION_INPUT_SIZE;
@@ -409,6 +381,16 @@ const char *session_header(const struct session *session, const char *name)
     if (session->request == NULL)
         return NULL;
     return header_find(session->request->headers, session->request->header_count, name);
+}
+
+size_t session_queued(const struct session *session)
+{
+    return session->queued;
+}
+
+const char *session_subprotocol(const struct session *session)
+{
+    return session->subprotocol;
 }
 
 void *session_route_state(const struct session *session)

@@ -33,6 +33,18 @@ enum session_sent session_send(struct session *session, enum message_kind kind, 
  */
 void session_close(struct session *session, uint16_t code, const char *reason);
 
+/*
+ * Has the handler's `wake` called once, in so many milliseconds; a second call replaces the first,
+ * and less than 0 takes it back. A session whose Close is queued is not woken any more.
+ */
+void session_wake(struct session *session, int64_t milliseconds);
+
+/* Bytes that the peer has not taken yet. */
+size_t session_queued(const struct session *session);
+
+/* The subprotocol that was agreed on; NULL: none. */
+const char *session_subprotocol(const struct session *session);
+
 /* A header of the opening request; only during `open`, NULL afterwards or when it is not there. */
 const char *session_header(const struct session *session, const char *name);
 

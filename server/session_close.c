@@ -2,16 +2,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "server/clock.h"
 #include "server/session_private.h"
 #include "server/tracker.h"
 
 enum { READ_AWAY_TIMES = 16 };
-
-/* Of the clock that the loop's milliseconds are from, but not standing still. */
-static int64_t microseconds(void)
-{
-    return (int64_t)(uv_hrtime() / 1000);
-}
 
 static struct tracker_timing *session_timing(const struct session *session)
 {
@@ -26,7 +21,7 @@ static void queue_close(struct session *session, uint16_t code, const char *reas
     if (session->code == 0)
         session->code = code;
     session->close_queued_at = now;
-    session->end_at = now + session->home->limits->close_timeout;
+    session->end_at = now + session_limits(session)->close_timeout;
     if (!output_frame(session, FRAME_CLOSE, frame + 2, size - 2))
         session->end_at = now; /* no memory even for this: the end comes without it */
 }
@@ -58,7 +53,7 @@ void session_peer_close(struct session *session, uint16_t code)
         queue_close(session, code, "");
     else if (session->close_sent && session->home->draining)
         histogram_add(&session_timing(session)->close_to_answer,
-                      microseconds() - session->close_sent_at);
+                      clock_microseconds() - session->close_sent_at);
     session_enter(session, SESSION_ENDING);
     input_forget(session);
 }
@@ -98,7 +93,7 @@ static void note_close_sent(struct session *session)
     session->close_sent = true;
     if (!home->draining)
         return;
-    session->close_sent_at = microseconds();
+    session->close_sent_at = clock_microseconds();
     histogram_add(&session_timing(session)->signal_to_close,
                   session->close_sent_at - home->plan.signal_at * 1000);
 }

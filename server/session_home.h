@@ -21,13 +21,15 @@
 struct route;
 struct tracker;
 
-/* What every session of the program obeys. Milliseconds and bytes; 0 turns a time off. */
+/* What the sessions of a route obey. Milliseconds and bytes; 0 turns a time, or the rate, off. */
 struct session_limits {
     uint64_t message;
     uint64_t send_queue;
     int64_t ping_interval;
     int64_t ping_timeout;
     int64_t idle_timeout;
+    int64_t max_age; /* less up to a tenth */
+    int64_t rate;    /* messages a second */
     int64_t close_timeout;
     uint16_t close_code; /* at shutdown */
     const char *close_reason;
@@ -48,10 +50,11 @@ struct session_home {
     uv_loop_t uv;
     size_t place; /* of the loop among all: its column in the traffic counts */
     struct tracker *tracker;
-    const struct session_limits *limits;
     struct session *first; /* the newest */
     struct session *last;  /* the oldest */
     struct session *next_to_drain;
+    size_t watchers;        /* those that are drained last */
+    uint64_t random;        /* state of the jitter */
     struct drain_plan plan; /* once draining */
     atomic_size_t sessions; /* here and on their way: any thread */
     bool draining;
@@ -61,13 +64,22 @@ struct session_home {
     uint8_t input[SESSION_INPUT_SIZE];
 };
 
+/* What a session begins with; everything is copied that is needed afterwards. */
+struct session_opening {
+    const struct sockaddr *client; /* who it is for the log */
+    const struct header *headers;  /* of the request */
+    size_t header_count;
+    const char *subprotocol; /* NULL: none */
+    int64_t asked_at;        /* clock_microseconds: when the request came */
+};
+
 /*
- * Makes a session around a connected, non-blocking socket whose 101 has been sent. `headers` are
- * copied if the handler has an `open`. Any thread. Returns NULL without memory; the socket is
- * then still the caller's.
+ * Makes a session around a connected, non-blocking socket whose 101 has been sent. Headers are
+ * kept for the handler's `open`, if it has one. Any thread. Returns NULL without memory; the
+ * socket is then still the caller's.
  */
-struct session *session_new(int socket, const struct route *route, const struct sockaddr *peer,
-                            const struct header *headers, size_t header_count);
+struct session *session_new(int socket, const struct route *route,
+                            const struct session_opening *opening);
 
 /* Frees a session that was never opened, and closes its socket. The thread that has it. */
 void session_discard(struct session *session);
@@ -80,6 +92,33 @@ void session_open(struct session *session, struct session_home *home);
  * waits only when `at_last`. Loop thread.
  */
 void session_drain(struct session *session, bool at_last);
+
+/* Whether its Close comes with the others' at its turn, neither waits nor is the last. */
+bool session_paced(const struct session *session);
+
+/* What a session that is still there waits for during a drain; what people are told is in
+   session_wait_names. */
+enum session_wait {
+    WAIT_TURN,   /* for its turn */
+    WAIT_ITSELF, /* for its handler or its peer to end it */
+    WAIT_TAKEN,  /* for the peer to take what goes before our Close */
+    WAIT_ANSWER, /* for the peer's Close */
+    WAIT_END,    /* for the end of TCP */
+    WAIT_COUNT
+};
+extern const char *const session_wait_names[WAIT_COUNT];
+
+/* What there is to see of a session. */
+struct session_glance {
+    struct sockaddr_storage client;
+    const struct route *route;
+    int64_t open; /* milliseconds */
+    size_t queued;
+    enum session_wait wait;
+};
+
+/* Loop thread. */
+void session_look(const struct session *session, struct session_glance *glance);
 
 /* Ends TCP now: forced, unless both Closes were exchanged. Loop thread. */
 void session_cut(struct session *session);

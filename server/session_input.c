@@ -17,6 +17,25 @@ void input_forget(struct session *session)
     session->message_capacity = 0;
 }
 
+/* Whether one more message is within the route's rate: a second's worth may come at once. */
+static bool within_rate(struct session *session)
+{
+    int64_t rate = session_limits(session)->rate;
+    int64_t now = session_now(session);
+    if (rate == 0)
+        return true;
+    int64_t most = rate * 1000;
+    int64_t idle = now - session->credit_at; /* milliseconds times messages a second */
+    session->credit = idle >= 1000 ? most : session->credit + idle * rate;
+    session->credit_at = now;
+    if (session->credit > most)
+        session->credit = most;
+    if (session->credit < 1000)
+        return false;
+    session->credit -= 1000;
+    return true;
+}
+
 static void deliver(struct session *session, enum message_kind kind, uint8_t *data, size_t length)
 {
     const struct handler *handler = session->route->handler;
@@ -28,13 +47,18 @@ static void deliver(struct session *session, enum message_kind kind, uint8_t *da
     session_count(&traffic->received_bytes, length);
     if (session->home->draining)
         session_count(&traffic->received_draining, 1);
-    handler->message(session, kind, data, length);
+    if (session->state == SESSION_OPEN && !within_rate(session)) {
+        session->muted = true;
+        session_close(session, CLOSE_POLICY, "more messages a second than are allowed here");
+    }
+    if (!session->muted)
+        handler->message(session, kind, data, length);
 }
 
 /* Makes room for `length` more bytes, of `expected` that a frame's header has announced. */
 static bool message_room(struct session *session, size_t length, uint64_t expected)
 {
-    uint64_t limit = session->home->limits->message;
+    uint64_t limit = session_limits(session)->message;
     uint64_t need = session->message_length + length;
     if (need <= session->message_capacity)
         return true;
@@ -109,7 +133,7 @@ static void take_input(struct session *session, uint8_t *input, size_t length)
 /* How much to read, so that answers no longer than their questions stay within the queue. */
 static size_t input_room(const struct session *session)
 {
-    uint64_t room = session->home->limits->send_queue - session->queued;
+    uint64_t room = session_limits(session)->send_queue - session->queued;
     if (session->state != SESSION_OPEN || room > SESSION_INPUT_SIZE)
         return SESSION_INPUT_SIZE;
     return (size_t)room;

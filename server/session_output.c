@@ -14,6 +14,12 @@ bool output_empty(const struct session *session)
            (session->home->corked != session || session->home->cork_length == 0);
 }
 
+static void count_queued(struct session *session, int64_t change)
+{
+    session->queued = (size_t)((int64_t)session->queued + change);
+    session_count(&session_traffic(session)->queued, (uint64_t)change); /* modulo 2^64 */
+}
+
 void output_discard(struct session *session)
 {
     while (session->first != NULL) {
@@ -22,7 +28,7 @@ void output_discard(struct session *session)
         free(chunk);
     }
     session->last = NULL;
-    session->queued = 0;
+    count_queued(session, -(int64_t)session->queued);
     if (session->home->corked == session)
         session->home->cork_length = 0;
 }
@@ -74,7 +80,7 @@ static bool enqueue(struct session *session, const struct iovec *parts, size_t c
             fresh->length += left - part;
         }
     }
-    session->queued += length;
+    count_queued(session, (int64_t)length);
     return true;
 }
 
@@ -167,7 +173,7 @@ void output_uncork(struct session *session)
 /* Takes `sent` bytes off the front of the queue. */
 static void consume(struct session *session, size_t sent)
 {
-    session->queued -= sent;
+    count_queued(session, -(int64_t)sent);
     while (sent > 0 && session->first != NULL) {
         struct send_chunk *chunk = session->first;
         size_t part = chunk->length - chunk->offset;

@@ -1,7 +1,8 @@
 /*
- * session_private: what the files of a session share: session.c (birth, events, times, the end),
- * session_input.c (frames to messages), session_output.c (the send queue) and session_close.c (the
- * closing handshake). Nobody else includes it. Everything on the session's loop thread.
+ * session_private: what the files of a session share: session.c (birth, events, the end),
+ * session_time.c (what comes when), session_input.c (frames to messages), session_output.c (the
+ * send queue) and session_close.c (the closing handshake). Nobody else includes it. Everything on
+ * the session's loop thread.
  */
 #ifndef LASTCALL_SERVER_SESSION_PRIVATE_H
 #define LASTCALL_SERVER_SESSION_PRIVATE_H
@@ -66,19 +67,25 @@ struct session {
     int64_t close_queued_at; /* our Close; 0: not yet */
     int64_t close_sent_at;   /* microseconds of the same clock; 0: not yet */
     int64_t end_at;          /* cut when this comes; 0: never */
-    int64_t wake_at;         /* when the timer fires; 0: it is not running */
+    int64_t timer_at;        /* when the timer fires; 0: it is not running */
+    int64_t wake_at;         /* the handler wants to be woken; 0: no */
+    int64_t expires_at;      /* max_age; 0: never */
+    int64_t credit_at;       /* `credit` was reckoned then */
+    int64_t credit;          /* thousandths of messages that it may send now */
+    int64_t asked_at;        /* microseconds of the same clock: the request came */
 
     uint64_t received;
     uint64_t sent;
     uint64_t received_bytes;
     uint64_t sent_bytes;
 
+    char *subprotocol; /* NULL: none */
     struct frame_parser parser;
     union {
         struct sockaddr any;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
-    } peer;
+    } client;
 
     int socket;
     uint16_t code;    /* of the first Close, for log and counts */
@@ -91,6 +98,7 @@ struct session {
     bool fin_sent;
     bool peer_fin; /* the peer has ended its side behind its Close */
     bool broken;   /* the socket takes no more */
+    bool muted;    /* it has sent too much: what else it says goes to nobody */
 };
 
 /* --- session.c --- */
@@ -101,11 +109,14 @@ void session_enter(struct session *session, enum session_state state);
 /* Milliseconds of the loop's clock, which stands still during one turn. */
 int64_t session_now(const struct session *session);
 
+/* What the session obeys. */
+const struct session_limits *session_limits(const struct session *session);
+
 /* Watches the socket for what can be dealt with now. */
 void session_watch(struct session *session);
 
-/* Sees to it that the timer fires in time. */
-void session_schedule(struct session *session);
+/* Whether both sides have sent their Close. */
+bool session_closed_by_both(const struct session *session);
 
 /* Closes the socket, tells the handler and the tracker; the memory goes with the handles. */
 void session_end(struct session *session, enum tracker_outcome outcome);
@@ -113,6 +124,14 @@ void session_end(struct session *session, enum tracker_outcome outcome);
 /* Where this loop counts the route's traffic, and how: it is the only writer. */
 struct tracker_traffic *session_traffic(const struct session *session);
 void session_count(atomic_uint_fast64_t *counter, uint64_t amount);
+
+/* --- session_time.c --- */
+
+/* Sees to it that the timer fires in time. */
+void session_schedule(struct session *session);
+
+/* When a session that opens now has reached max_age; 0: never. */
+int64_t session_expiry(struct session *session);
 
 /* --- session_close.c --- */
 

@@ -13,14 +13,24 @@ enum { LISTENERS_MAX = 8 };
 
 const char *const tracker_outcome_names[] = {"handshake", "gone", "forced"};
 const char *const tracker_refusal_names[] = {
-    "starting", "draining", "full", "request", "handshake", "route", "descriptors", "gone",
+    "starting",  "draining", "full",  "route_full",  "request",
+    "handshake", "origin",   "route", "descriptors", "gone",
 };
 const uint16_t tracker_codes[] = {1000, 1001, 1002, 1003, 1005, 1006, 1007,
-                                  1008, 1009, 1011, 1013, 1014, 0};
+                                  1008, 1009, 1011, 1012, 1013, 1014, 0};
+
+#define MS INT64_C(1000)
+#define S (1000 * MS)
+#define H (3600 * S)
+const int64_t tracker_handshake_bounds[] = {
+    MS / 4, MS / 2, MS, 5 * MS / 2, 5 * MS, 10 * MS, 25 * MS, 100 * MS, 250 * MS, S, 5 * S, 30 * S};
+const int64_t tracker_session_bounds[] = {S,        10 * S, 60 * S, 300 * S, 900 * S, 1800 * S,
+                                          3600 * S, 3 * H,  6 * H,  12 * H,  24 * H,  168 * H};
 
 struct tracker {
     atomic_bool closed;
     atomic_size_t sessions;
+    atomic_size_t last; /* of them: those that are drained last */
     atomic_size_t requests;
     atomic_uint_fast64_t finished; /* requests */
     uint64_t finished_before;
@@ -92,6 +102,7 @@ struct tracker_route *tracker_add_route(struct tracker *tracker, const char *nam
     if (route == NULL)
         return NULL;
     route->name = name;
+    route->limit = SIZE_MAX;
     route->traffic =
         aligned_alloc(_Alignof(struct tracker_traffic), tracker->loops * sizeof *route->traffic);
     if (route->traffic == NULL) {
@@ -140,26 +151,41 @@ void tracker_leave_request(struct tracker *tracker, bool finished)
     }
 }
 
-void tracker_leave_session(struct tracker *tracker)
+void tracker_answered(struct tracker_route *route, int status)
 {
+    int place = status - TRACKER_STATUS_FIRST;
+    if (place >= 0 && place < TRACKER_STATUSES)
+        increment(&route->answered[place]);
+}
+
+void tracker_leave_session(struct tracker *tracker, struct tracker_route *route)
+{
+    atomic_fetch_sub_explicit(&route->inside, 1, memory_order_relaxed);
+    if (route->last)
+        atomic_fetch_sub(&tracker->last, 1);
     bool last = atomic_fetch_sub(&tracker->sessions, 1) == 1;
     if (last && atomic_load(&tracker->closed))
         notify(tracker->left);
 }
 
-int tracker_enter_session(struct tracker *tracker)
+int tracker_enter_session(struct tracker *tracker, struct tracker_route *route)
 {
     if (atomic_load(&tracker->closed))
         return -1 - REFUSED_DRAINING;
     size_t before = atomic_fetch_add(&tracker->sessions, 1);
+    size_t inside = atomic_fetch_add_explicit(&route->inside, 1, memory_order_relaxed);
+    if (route->last)
+        atomic_fetch_add(&tracker->last, 1);
     int refusal = REFUSAL_COUNT;
     if (atomic_load(&tracker->closed))
         refusal = REFUSED_DRAINING;
     else if (before >= tracker->limit)
         refusal = REFUSED_FULL;
+    else if (inside >= route->limit)
+        refusal = REFUSED_ROUTE_FULL;
     else
         return 0;
-    tracker_leave_session(tracker);
+    tracker_leave_session(tracker, route);
     return -1 - refusal;
 }
 
@@ -182,6 +208,24 @@ void tracker_session_ended(struct tracker_route *route, enum tracker_outcome out
     increment(&route->closed[outcome]);
     increment(&route->codes[code_place(code)][outcome]);
     atomic_fetch_sub_explicit(&route->open, 1, memory_order_relaxed);
+}
+
+static void add(atomic_uint_fast64_t *counter, uint64_t amount)
+{
+    uint64_t value = get(counter);
+    atomic_store_explicit(counter, value + amount, memory_order_relaxed);
+}
+
+void tracker_duration(struct tracker_durations *durations, const int64_t *bounds,
+                      int64_t microseconds)
+{
+    size_t place = 0;
+    if (microseconds < 0)
+        microseconds = 0;
+    while (place < TRACKER_BOUNDS && microseconds > bounds[place])
+        place++;
+    add(&durations->counts[place], 1);
+    add(&durations->microseconds, (uint64_t)microseconds);
 }
 
 void tracker_refused(struct tracker_route *route, enum tracker_refusal refusal)
@@ -258,6 +302,12 @@ size_t tracker_sessions(const struct tracker *tracker)
 size_t tracker_requests(const struct tracker *tracker)
 {
     return atomic_load(&tracker->requests);
+}
+
+bool tracker_only_last(const struct tracker *tracker)
+{
+    return atomic_load(&tracker->requests) == 0 &&
+           atomic_load(&tracker->sessions) == atomic_load(&tracker->last);
 }
 
 size_t tracker_limit(const struct tracker *tracker)

@@ -35,8 +35,10 @@ enum tracker_refusal {
     REFUSED_STARTING,    /* the routes do not stand yet */
     REFUSED_DRAINING,    /* the gate is closed */
     REFUSED_FULL,        /* limits.connections is reached */
+    REFUSED_ROUTE_FULL,  /* the route's own limit is reached */
     REFUSED_REQUEST,     /* nothing that HTTP allows */
     REFUSED_HANDSHAKE,   /* not a valid upgrade request */
+    REFUSED_ORIGIN,      /* from a page that may not connect */
     REFUSED_ROUTE,       /* no route, or one that does not serve this */
     REFUSED_DESCRIPTORS, /* the system or its socket did not allow it */
     REFUSED_GONE,        /* the peer has reset the connection meanwhile */
@@ -47,8 +49,17 @@ extern const char *const tracker_outcome_names[OUTCOME_COUNT];
 extern const char *const tracker_refusal_names[REFUSAL_COUNT];
 
 /* Closes are counted by these codes; all others share the last place. */
-#define TRACKER_CODES 13
+#define TRACKER_CODES 14
 extern const uint16_t tracker_codes[TRACKER_CODES]; /* the last is 0: "other" */
+
+/* How many durations were at most so long: one count for each bound, and one for the rest. */
+#define TRACKER_BOUNDS 12
+struct tracker_durations {
+    atomic_uint_fast64_t counts[TRACKER_BOUNDS + 1];
+    atomic_uint_fast64_t microseconds; /* of all together */
+};
+extern const int64_t tracker_handshake_bounds[TRACKER_BOUNDS]; /* microseconds */
+extern const int64_t tracker_session_bounds[TRACKER_BOUNDS];
 
 /* Traffic of one route on one loop: written by that loop alone, read by all. */
 struct tracker_traffic {
@@ -57,6 +68,9 @@ struct tracker_traffic {
     atomic_uint_fast64_t received_bytes; /* their payload */
     atomic_uint_fast64_t sent_bytes;
     atomic_uint_fast64_t received_draining; /* of `received`: after the drain began */
+    atomic_uint_fast64_t queued;            /* bytes that wait for peers now */
+    struct tracker_durations handshake;     /* from the request to the open session */
+    struct tracker_durations session;
 };
 
 /* How long things took, in microseconds. */
@@ -65,9 +79,16 @@ struct tracker_timing {
     struct histogram close_to_answer; /* from then until the peer's Close */
 };
 
-/* What is known of one route. Read freely; written by the tracker's functions only. */
+#define TRACKER_STATUS_FIRST 100
+#define TRACKER_STATUSES 500
+
+/* What is known of one route. Read freely; written by the tracker's functions only, but for `limit`
+   and `last`, which may be set before anything enters. */
 struct tracker_route {
     const char *name;
+    size_t limit;         /* sessions that may be open here; tracker_add_route says SIZE_MAX */
+    bool last;            /* its sessions watch the others, and are drained after them */
+    atomic_size_t inside; /* sessions that have entered */
     struct tracker_route *next;
     struct tracker_traffic *traffic; /* one for each loop */
     atomic_uint_fast64_t open;
@@ -75,7 +96,8 @@ struct tracker_route {
     atomic_uint_fast64_t closed[OUTCOME_COUNT];
     atomic_uint_fast64_t codes[TRACKER_CODES][OUTCOME_COUNT];
     atomic_uint_fast64_t refused[REFUSAL_COUNT];
-    uint64_t opened_before; /* as it was when tracker_mark was called */
+    atomic_uint_fast64_t answered[TRACKER_STATUSES]; /* HTTP requests, by status */
+    uint64_t opened_before;                          /* as it was when tracker_mark was called */
     uint64_t closed_before[OUTCOME_COUNT];
     uint64_t refused_before;
 };
@@ -112,8 +134,11 @@ bool tracker_enter_request(struct tracker *tracker);
 /* Lets it out; `finished`: it was an HTTP request that a handler has answered. */
 void tracker_leave_request(struct tracker *tracker, bool finished);
 
-/* Lets a session in: 0, or -1 - REFUSED_DRAINING or -1 - REFUSED_FULL. */
-int tracker_enter_session(struct tracker *tracker);
+/* Counts an HTTP answer. */
+void tracker_answered(struct tracker_route *route, int status);
+
+/* Lets a session in: 0, or -1 - REFUSED_DRAINING, -1 - REFUSED_FULL or -1 - REFUSED_ROUTE_FULL. */
+int tracker_enter_session(struct tracker *tracker, struct tracker_route *route);
 
 /* A session that entered is open. One that never comes to be just leaves. */
 void tracker_session_opened(struct tracker_route *route);
@@ -124,7 +149,11 @@ void tracker_session_opened(struct tracker_route *route);
  */
 void tracker_session_ended(struct tracker_route *route, enum tracker_outcome outcome,
                            uint16_t code);
-void tracker_leave_session(struct tracker *tracker);
+void tracker_leave_session(struct tracker *tracker, struct tracker_route *route);
+
+/* Counts a duration; `bounds` is one of the two tables. The only writer of `durations`. */
+void tracker_duration(struct tracker_durations *durations, const int64_t *bounds,
+                      int64_t microseconds);
 
 /* Counts a refusal. */
 void tracker_refused(struct tracker_route *route, enum tracker_refusal refusal);
@@ -152,6 +181,9 @@ void tracker_drain(struct tracker *tracker);
 bool tracker_gate_closed(const struct tracker *tracker);
 size_t tracker_sessions(const struct tracker *tracker);
 size_t tracker_requests(const struct tracker *tracker);
+
+/* Whether nothing is in flight but sessions that are drained last. */
+bool tracker_only_last(const struct tracker *tracker);
 
 /* Sessions that may be open at a time. */
 size_t tracker_limit(const struct tracker *tracker);

@@ -106,11 +106,12 @@ static inline void host_start(struct host *host)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     host->tracker = tracker_new(100, 1);
-    host->loops = loops_start(1, host->tracker, &host->limits);
+    host->loops = loops_start(1, host->tracker);
     ck_assert_ptr_nonnull(host->loops);
     host->route = (struct route){.name = "/test",
                                  .path = "/test",
                                  .handler = &host->handler,
+                                 .limits = &host->limits,
                                  .counts = tracker_add_route(host->tracker, "/test")};
     host->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ck_assert_int_eq(bind(host->listener, (struct sockaddr *)&address, sizeof address), 0);
@@ -138,9 +139,13 @@ static inline int host_connect_with(struct host *host, int receive_buffer,
     setsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     if (host->send_buffer > 0)
         setsockopt(accepted, SOL_SOCKET, SO_SNDBUF, &host->send_buffer, sizeof host->send_buffer);
-    ck_assert_int_eq(tracker_enter_session(host->tracker), 0);
+    ck_assert_int_eq(tracker_enter_session(host->tracker, host->route.counts), 0);
     struct session *session =
-        session_new(accepted, &host->route, (struct sockaddr *)&address, headers, header_count);
+        session_new(accepted, &host->route,
+                    &(struct session_opening){.client = (struct sockaddr *)&address,
+                                              .headers = headers,
+                                              .header_count = header_count,
+                                              .asked_at = clock_microseconds()});
     ck_assert_ptr_nonnull(session);
     loops_add(host->loops, session);
     return peer;

@@ -72,7 +72,7 @@ static void cut(void *argument)
     note("cut ");
     for (; world.route->open > 0; atomic_fetch_add(&world.cut, 1)) {
         tracker_session_ended(world.route, OUTCOME_FORCED, 1001);
-        tracker_leave_session(world.tracker);
+        tracker_leave_session(world.tracker, world.route);
     }
 }
 
@@ -93,7 +93,7 @@ static void set_up(void)
 static void enter(int sessions, int requests)
 {
     for (int i = 0; i < sessions; i++) {
-        ck_assert_int_eq(tracker_enter_session(world.tracker), 0);
+        ck_assert_int_eq(tracker_enter_session(world.tracker, world.route), 0);
         tracker_session_opened(world.route);
     }
     for (int i = 0; i < requests; i++)
@@ -138,7 +138,7 @@ static void *finish_all(void *argument)
     sem_wait(&world.drained);
     for (uint64_t left = world.leave; world.route->open > 0 && left > 0; left--) {
         tracker_session_ended(world.route, OUTCOME_HANDSHAKE, 1001);
-        tracker_leave_session(world.tracker);
+        tracker_leave_session(world.tracker, world.route);
     }
     for (; requests > 0; requests--)
         tracker_leave_request(world.tracker, true);
@@ -327,7 +327,7 @@ static void note_other(void *argument, int number)
     (void)argument;
     note(number == SIGHUP ? "hangup " : "other ");
     tracker_session_ended(world.route, OUTCOME_GONE, 1006);
-    tracker_leave_session(world.tracker);
+    tracker_leave_session(world.tracker, world.route);
 }
 
 START_TEST(another_signal_is_handed_on_and_ends_nothing)

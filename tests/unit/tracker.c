@@ -32,14 +32,14 @@ static bool readable(void)
 
 static void open_session(struct tracker_route *route)
 {
-    ck_assert_int_eq(tracker_enter_session(tracker), 0);
+    ck_assert_int_eq(tracker_enter_session(tracker, route), 0);
     tracker_session_opened(route);
 }
 
 static void close_session(struct tracker_route *route, enum tracker_outcome outcome, uint16_t code)
 {
     tracker_session_ended(route, outcome, code);
-    tracker_leave_session(tracker);
+    tracker_leave_session(tracker, route);
 }
 
 START_TEST(a_new_tracker_is_empty_and_open)
@@ -69,7 +69,7 @@ START_TEST(the_closed_gate_refuses_requests_and_sessions)
     tracker_close_gate(tracker);
     ck_assert(tracker_gate_closed(tracker));
     ck_assert(!tracker_enter_request(tracker));
-    ck_assert_int_eq(tracker_enter_session(tracker), -1 - REFUSED_DRAINING);
+    ck_assert_int_eq(tracker_enter_session(tracker, echo), -1 - REFUSED_DRAINING);
     ck_assert_uint_eq(tracker_requests(tracker), 1);
     ck_assert_uint_eq(tracker_sessions(tracker), 0);
     tracker_leave_request(tracker, true);
@@ -81,15 +81,88 @@ START_TEST(sessions_over_the_limit_are_refused_until_one_has_left)
 {
     open_session(echo);
     open_session(echo);
-    ck_assert_int_eq(tracker_enter_session(tracker), 0); /* on its way counts as well */
-    ck_assert_int_eq(tracker_enter_session(tracker), -1 - REFUSED_FULL);
-    ck_assert_int_eq(tracker_enter_session(tracker), -1 - REFUSED_FULL);
+    ck_assert_int_eq(tracker_enter_session(tracker, echo), 0); /* on its way counts as well */
+    ck_assert_int_eq(tracker_enter_session(tracker, echo), -1 - REFUSED_FULL);
+    ck_assert_int_eq(tracker_enter_session(tracker, echo), -1 - REFUSED_FULL);
     ck_assert_uint_eq(tracker_sessions(tracker), 3);
-    tracker_leave_session(tracker);
-    ck_assert_int_eq(tracker_enter_session(tracker), 0);
-    ck_assert_int_eq(tracker_enter_session(tracker), -1 - REFUSED_FULL);
+    tracker_leave_session(tracker, echo);
+    ck_assert_int_eq(tracker_enter_session(tracker, echo), 0);
+    ck_assert_int_eq(tracker_enter_session(tracker, echo), -1 - REFUSED_FULL);
     close_session(echo, OUTCOME_GONE, 1006);
-    ck_assert_int_eq(tracker_enter_session(tracker), 0);
+    ck_assert_int_eq(tracker_enter_session(tracker, echo), 0);
+}
+END_TEST
+
+START_TEST(sessions_over_the_limit_of_their_route_are_refused_and_others_are_not)
+{
+    echo->limit = 1;
+    open_session(echo);
+    ck_assert_int_eq(tracker_enter_session(tracker, echo), -1 - REFUSED_ROUTE_FULL);
+    ck_assert_uint_eq(tracker_sessions(tracker), 1);
+    open_session(chat);
+    close_session(echo, OUTCOME_GONE, 1006);
+    open_session(echo);
+    open_session(chat);
+    ck_assert_int_eq(tracker_enter_session(tracker, chat), -1 - REFUSED_FULL);
+    ck_assert_int_eq(tracker_enter_session(tracker, echo), -1 - REFUSED_FULL);
+}
+END_TEST
+
+START_TEST(only_those_who_are_drained_last_are_there_when_all_others_have_left)
+{
+    chat->last = true;
+    ck_assert(tracker_only_last(tracker));
+    open_session(chat);
+    ck_assert(tracker_only_last(tracker));
+    open_session(echo);
+    ck_assert(!tracker_only_last(tracker));
+    ck_assert(tracker_enter_request(tracker));
+    close_session(echo, OUTCOME_GONE, 1006);
+    ck_assert(!tracker_only_last(tracker));
+    tracker_leave_request(tracker, true);
+    ck_assert(tracker_only_last(tracker));
+    close_session(chat, OUTCOME_HANDSHAKE, 1001);
+    ck_assert(tracker_only_last(tracker));
+}
+END_TEST
+
+START_TEST(answers_are_counted_by_status)
+{
+    tracker_answered(echo, 200);
+    tracker_answered(echo, 200);
+    tracker_answered(echo, 599);
+    tracker_answered(echo, 100);
+    tracker_answered(echo, 99); /* no status: counted nowhere */
+    tracker_answered(echo, 600);
+    tracker_answered(echo, -1);
+    uint64_t all = 0;
+    for (size_t i = 0; i < TRACKER_STATUSES; i++)
+        all += echo->answered[i];
+    ck_assert_uint_eq(all, 4);
+    ck_assert_uint_eq(echo->answered[200 - TRACKER_STATUS_FIRST], 2);
+    ck_assert_uint_eq(echo->answered[599 - TRACKER_STATUS_FIRST], 1);
+    ck_assert_uint_eq(echo->answered[0], 1);
+}
+END_TEST
+
+START_TEST(a_duration_is_counted_at_the_first_bound_that_it_does_not_exceed)
+{
+    const int64_t *tables[] = {tracker_handshake_bounds, tracker_session_bounds};
+    for (size_t table = 0; table < COUNT(tables); table++) {
+        const int64_t *bounds = tables[table];
+        struct tracker_durations durations = {0};
+        int64_t sum = 0;
+        for (size_t i = 0; i < TRACKER_BOUNDS; i++) {
+            ck_assert(i == 0 || bounds[i] > bounds[i - 1]);
+            tracker_duration(&durations, bounds, bounds[i]);
+            tracker_duration(&durations, bounds, bounds[i] + 1);
+            sum += 2 * bounds[i] + 1;
+        }
+        tracker_duration(&durations, bounds, -5); /* counts as 0 */
+        for (size_t i = 0; i <= TRACKER_BOUNDS; i++)
+            ck_assert_uint_eq(durations.counts[i], i == TRACKER_BOUNDS ? 1 : 2);
+        ck_assert_int_eq((int64_t)durations.microseconds, sum);
+    }
 }
 END_TEST
 
@@ -107,7 +180,7 @@ START_TEST(a_full_house_behind_the_closed_gate_is_refused_as_draining)
     open_session(echo);
     open_session(echo);
     tracker_close_gate(tracker);
-    ck_assert_int_eq(tracker_enter_session(tracker), -1 - REFUSED_DRAINING);
+    ck_assert_int_eq(tracker_enter_session(tracker, echo), -1 - REFUSED_DRAINING);
 }
 END_TEST
 
@@ -116,8 +189,8 @@ static const struct {
     size_t place;
 } codes[] = {
     {1000, 0},  {1001, 1},  {1002, 2},  {1003, 3},  {1005, 4},  {1006, 5},
-    {1007, 6},  {1008, 7},  {1009, 8},  {1011, 9},  {1013, 10}, {1014, 11},
-    {1012, 12}, {3000, 12}, {4999, 12}, {1015, 12}, {0, 12},    {1010, 12},
+    {1007, 6},  {1008, 7},  {1009, 8},  {1011, 9},  {1012, 10}, {1013, 11},
+    {1014, 12}, {3000, 13}, {4999, 13}, {1015, 13}, {0, 13},    {1010, 13},
 };
 
 START_TEST(closes_are_counted_by_code_and_outcome)
@@ -248,10 +321,10 @@ END_TEST
 
 START_TEST(a_session_that_never_came_to_be_wakes_the_drain_too)
 {
-    ck_assert_int_eq(tracker_enter_session(tracker), 0);
+    ck_assert_int_eq(tracker_enter_session(tracker, echo), 0);
     tracker_close_gate(tracker);
     ck_assert(!readable());
-    tracker_leave_session(tracker);
+    tracker_leave_session(tracker, echo);
     ck_assert(readable());
     check_report(NULL, 0, 0, 0, 0, 0);
 }
@@ -288,6 +361,10 @@ int main(void)
     tcase_add_test(tests, routes_are_listed_in_the_order_in_which_they_were_added);
     tcase_add_test(tests, the_closed_gate_refuses_requests_and_sessions);
     tcase_add_test(tests, sessions_over_the_limit_are_refused_until_one_has_left);
+    tcase_add_test(tests, sessions_over_the_limit_of_their_route_are_refused_and_others_are_not);
+    tcase_add_test(tests, only_those_who_are_drained_last_are_there_when_all_others_have_left);
+    tcase_add_test(tests, answers_are_counted_by_status);
+    tcase_add_test(tests, a_duration_is_counted_at_the_first_bound_that_it_does_not_exceed);
     tcase_add_test(tests, requests_have_no_limit);
     tcase_add_test(tests, a_full_house_behind_the_closed_gate_is_refused_as_draining);
     tcase_add_loop_test(tests, closes_are_counted_by_code_and_outcome, 0, COUNT(codes));

@@ -32,14 +32,14 @@ static void tear_down(void)
 
 static void open_session(struct tracker_route *route)
 {
-    ck_assert_int_eq(tracker_enter_session(tracker), 0);
+    ck_assert_int_eq(tracker_enter_session(tracker, route), 0);
     tracker_session_opened(route);
 }
 
 static void close_session(struct tracker_route *route, enum tracker_outcome outcome, uint16_t code)
 {
     tracker_session_ended(route, outcome, code);
-    tracker_leave_session(tracker);
+    tracker_leave_session(tracker, route);
 }
 
 START_TEST(without_requests_nothing_is_waited_for)
@@ -149,7 +149,7 @@ static void visit_as_session(struct guest *guest, int choice)
     struct tracker_route *const routes[] = {echo, chat};
     int route = choice & 1;
     bool late = atomic_load(&gate_was_closed);
-    int entered = tracker_enter_session(tracker);
+    int entered = tracker_enter_session(tracker, routes[route]);
     if (entered == -1 - REFUSED_DRAINING) {
         guest->refused_early += !atomic_load(&gate_may_close);
         return;
@@ -160,7 +160,7 @@ static void visit_as_session(struct guest *guest, int choice)
     }
     guest->let_in_late += late;
     if ((choice & 2) != 0) {
-        tracker_leave_session(tracker);
+        tracker_leave_session(tracker, routes[route]);
         return;
     }
     enum tracker_outcome outcome = (enum tracker_outcome)(choice / 4 % OUTCOME_COUNT);

@@ -62,10 +62,11 @@ int main(void)
     if (descriptor_init(server_descriptors(8, 1), 1024) != 0 || takeover_init() != 0)
         return 71;
     tracker = tracker_new(100, 1);
-    loops = loops_start(1, tracker, &limits);
+    loops = loops_start(1, tracker);
     struct route route = {.name = "/echo",
                           .path = "/echo",
                           .handler = &handler_echo,
+                          .limits = &limits,
                           .counts = tracker_add_route(tracker, "/echo")};
     context = mg_start(NULL, NULL, options);
     if (context == NULL || takeover_find_listeners() != 1)

@@ -32,11 +32,11 @@ static void *enter_and_leave_sessions(void *unused)
 {
     (void)unused;
     for (int i = 0; i < ROUNDS; i++) {
-        if (tracker_enter_session(tracker) != 0)
+        if (tracker_enter_session(tracker, route) != 0)
             continue;
         tracker_session_opened(route);
         tracker_session_ended(route, OUTCOME_HANDSHAKE, 1001);
-        tracker_leave_session(tracker);
+        tracker_leave_session(tracker, route);
     }
     return NULL;
 }
