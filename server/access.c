@@ -1,0 +1,343 @@
+#include "server/access.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config/text.h"
+
+#define ESCAPED_MAX 8 /* bytes that one character becomes at most */
+#define CUT "..."
+
+/* How a text is written. */
+enum style {
+    STYLE_WORD,   /* as nginx does, and blanks too, so that a line can be split at them */
+    STYLE_QUOTED, /* as nginx does between its quotes */
+    STYLE_JSON,
+};
+
+/* A text of the entry and how much of it may be written. */
+struct piece {
+    enum style style;
+    const char *text;
+    size_t length;
+    bool cut;     /* there was more, which is left out in any case */
+    size_t limit; /* bytes, escaped */
+};
+
+/* The texts that anybody can make long; they share what the others leave of a line. */
+enum { PATH, REFERER, USER_AGENT, LONG_COUNT };
+
+/* The others' limits: far above what they hold, small enough for a line to have room for PATH. */
+enum {
+    ADDRESS_LIMIT = 64,
+    METHOD_LIMIT = 24,
+    VERSION_LIMIT = 8,
+    ROUTE_LIMIT = 96,
+    OUTCOME_LIMIT = 24,
+};
+
+/* A buffer that forgets what does not fit; the last byte is kept for the newline. */
+struct line {
+    char *data;
+    size_t length;
+};
+
+static struct {
+    bool on;
+    enum log_format format;
+} settings;
+
+void access_init(bool on, enum log_format format)
+{
+    settings.on = on;
+    settings.format = format;
+}
+
+bool access_on(void)
+{
+    return settings.on;
+}
+
+/* --- characters --- */
+
+/* ngx_http_log_module's escapes. Returns the bytes read. */
+static size_t escape_byte(bool blanks, const char *at, char out[ESCAPED_MAX], size_t *written)
+{
+    unsigned char byte = (unsigned char)*at;
+    if (byte < ' ' || byte >= 0x7F || byte == '"' || byte == '\\' || (blanks && byte == ' '))
+        *written = (size_t)snprintf(out, ESCAPED_MAX, "\\x%02X", byte);
+    else
+        out[(*written)++] = *at;
+    return 1;
+}
+
+/* The bytes of the character of UTF-8 at `at`; 0: there is none. */
+static size_t character_length(const char *at, size_t left)
+{
+    unsigned char lead = (unsigned char)*at;
+    size_t length = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    return length <= left && text_is_utf8(at, length) ? length : 0;
+}
+
+/* RFC 8259, section 7. What is not UTF-8 becomes U+FFFD; control characters, those above ASCII
+   included, are escaped because some terminals obey them. Returns the bytes read. */
+static size_t escape_json(const char *at, size_t left, char out[ESCAPED_MAX], size_t *written)
+{
+    unsigned char byte = (unsigned char)*at;
+    size_t length = character_length(at, left);
+    if (length == 0)
+        *written = (size_t)snprintf(out, ESCAPED_MAX, "\\ufffd");
+    else if (byte < ' ' || byte == 0x7F)
+        *written = (size_t)snprintf(out, ESCAPED_MAX, "\\u%04x", byte);
+    else if (byte == 0xC2 && (unsigned char)at[1] < 0xA0)
+        *written = (size_t)snprintf(out, ESCAPED_MAX, "\\u%04x", (unsigned char)at[1]);
+    else if (byte == '"' || byte == '\\')
+        *written = (size_t)snprintf(out, ESCAPED_MAX, "\\%c", byte);
+    else
+        memcpy(out, at, *written = length);
+    return length > 0 ? length : 1;
+}
+
+static size_t escape(enum style style, const char *at, size_t left, char out[ESCAPED_MAX],
+                     size_t *written)
+{
+    *written = 0;
+    return style == STYLE_JSON ? escape_json(at, left, out, written)
+                               : escape_byte(style == STYLE_WORD, at, out, written);
+}
+
+/* --- pieces --- */
+
+static struct piece piece_of(enum style style, const char *text, size_t limit)
+{
+    return (struct piece){
+        .style = style, .text = text, .length = text == NULL ? 0 : strlen(text), .limit = limit};
+}
+
+/* A path that was sent with %3F holds a question mark, and may hold what should not be seen. */
+static struct piece path_piece(enum style style, const char *path)
+{
+    struct piece piece = piece_of(style, path, 0);
+    const char *mark = piece.length == 0 ? NULL : memchr(path, '?', piece.length);
+    if (mark != NULL) {
+        piece.length = (size_t)(mark - path) + 1;
+        piece.cut = true;
+    }
+    return piece;
+}
+
+/* Copies a Referer without userinfo, query and fragment, as RFC 9110, section 10.1.3 wants it. */
+static struct piece referer_piece(enum style style, const char *referer, char copy[LOG_LINE_MAX])
+{
+    if (referer == NULL)
+        return piece_of(style, NULL, 0);
+    size_t end = strcspn(referer, "?#");
+    size_t colon = strcspn(referer, ":");
+    size_t authority = colon < end ? colon + 1 : 0;
+    size_t slashes = strspn(referer + authority, "/\\");
+    if (slashes == 0) /* no scheme, then, but perhaps a name and a password */
+        authority = strspn(referer, "/\\");
+    else
+        authority += slashes;
+    size_t host = authority;
+    for (size_t i = authority; i < end && referer[i] != '/' && referer[i] != '\\'; i++)
+        if (referer[i] == '@')
+            host = i + 1;
+    /* Longer than a line it is cut again, and visibly, when it is written. */
+    snprintf(copy, LOG_LINE_MAX, "%.*s%.*s", (int)authority, referer, (int)(end - host),
+             referer + host);
+    return piece_of(style, copy, 0);
+}
+
+/* How much the piece takes, escaped; counted no further than the length of a line. */
+static size_t piece_size(const struct piece *piece)
+{
+    char out[ESCAPED_MAX];
+    size_t written;
+    size_t size = piece->cut ? strlen(CUT) : 0;
+    for (size_t i = 0; i < piece->length && size <= LOG_LINE_MAX; size += written)
+        i += escape(piece->style, piece->text + i, piece->length - i, out, &written);
+    return size;
+}
+
+/* Divides `room` evenly; what one does not need, the others have. */
+static void share(size_t room, struct piece pieces[LONG_COUNT])
+{
+    size_t part = room / LONG_COUNT;
+    size_t spare = 0;
+    size_t greedy = 0;
+    for (size_t i = 0; i < LONG_COUNT; i++) {
+        size_t size = piece_size(&pieces[i]);
+        pieces[i].limit = size < part ? size : part;
+        spare += part - pieces[i].limit;
+        greedy += size > part;
+    }
+    for (size_t i = 0; i < LONG_COUNT; i++)
+        if (pieces[i].limit == part && greedy > 0)
+            pieces[i].limit += spare / greedy;
+}
+
+/* --- lines --- */
+
+static void put(struct line *line, const char *data, size_t length)
+{
+    size_t room = LOG_LINE_MAX - line->length - 1;
+    if (length > room)
+        length = room;
+    memcpy(line->data + line->length, data, length);
+    line->length += length;
+}
+
+__attribute__((format(printf, 2, 3))) static void print(struct line *line, const char *format, ...)
+{
+    char text[256]; /* names and numbers of ours; nothing that a peer sends */
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (length > 0)
+        put(line, text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
+}
+
+static void put_piece(struct line *line, const struct piece *piece)
+{
+    if (piece->length == 0) {
+        print(line, "%s", piece->style == STYLE_JSON ? "" : "-");
+        return;
+    }
+    char out[ESCAPED_MAX];
+    size_t written;
+    bool cut = piece->cut || piece_size(piece) > piece->limit;
+    size_t limit = piece->limit;
+    if (cut)
+        limit = limit > strlen(CUT) ? limit - strlen(CUT) : 0;
+    for (size_t i = 0, used = 0; i < piece->length; used += written) {
+        i += escape(piece->style, piece->text + i, piece->length - i, out, &written);
+        if (used + written > limit)
+            break;
+        put(line, out, written);
+    }
+    if (cut && piece->limit >= strlen(CUT))
+        put(line, CUT, strlen(CUT));
+}
+
+static void put_text(struct line *line, enum style style, const char *text, size_t limit)
+{
+    const struct piece piece = piece_of(style, text, limit);
+    put_piece(line, &piece);
+}
+
+/* Time as strftime has it, in UTC: log files of several machines are read side by side. */
+static void put_time(struct line *line, const char *format, const struct timespec *time)
+{
+    char text[64];
+    struct tm utc;
+    if (gmtime_r(&time->tv_sec, &utc) != NULL)
+        put(line, text, strftime(text, sizeof text, format, &utc));
+}
+
+static void put_request(struct line *line, const struct access_entry *entry,
+                        const struct piece *path)
+{
+    put_text(line, STYLE_WORD, entry->method, METHOD_LIMIT);
+    if (entry->method == NULL || *entry->method == '\0')
+        return;
+    print(line, " ");
+    put_piece(line, path);
+    print(line, " HTTP/");
+    put_text(line, STYLE_WORD, entry->http_version, VERSION_LIMIT);
+}
+
+static void format_text(struct line *line, const struct access_entry *entry,
+                        const struct piece pieces[LONG_COUNT])
+{
+    put_text(line, STYLE_WORD, entry->address, ADDRESS_LIMIT);
+    put_time(line, " - - [%d/%b/%Y:%H:%M:%S +0000] \"", &entry->time);
+    put_request(line, entry, &pieces[PATH]);
+    print(line, "\" %d %lld \"", entry->status, (long long)entry->bytes_sent);
+    put_piece(line, &pieces[REFERER]);
+    print(line, "\" \"");
+    put_piece(line, &pieces[USER_AGENT]);
+    print(line, "\" rt=%lld.%03d route=", (long long)(entry->duration / 1000),
+          (int)(entry->duration % 1000));
+    put_text(line, STYLE_WORD, entry->route, ROUTE_LIMIT);
+    if (!entry->session)
+        return;
+    print(line, " code=%u outcome=", (unsigned)entry->close_code);
+    put_text(line, STYLE_WORD, entry->outcome, OUTCOME_LIMIT);
+    print(line, " received=%lld sent=%lld received_bytes=%lld", (long long)entry->messages_received,
+          (long long)entry->messages_sent, (long long)entry->bytes_received);
+}
+
+/* Member of the object behind another. */
+static void put_member(struct line *line, const char *name, const struct piece *piece)
+{
+    print(line, ",\"%s\":\"", name);
+    put_piece(line, piece);
+    print(line, "\"");
+}
+
+static void put_text_member(struct line *line, const char *name, const char *text, size_t limit)
+{
+    const struct piece piece = piece_of(STYLE_JSON, text, limit);
+    put_member(line, name, &piece);
+}
+
+static void format_json(struct line *line, const struct access_entry *entry,
+                        const struct piece pieces[LONG_COUNT])
+{
+    print(line, "{\"time\":\"");
+    put_time(line, "%Y-%m-%dT%H:%M:%S", &entry->time);
+    print(line, ".%03dZ\",\"level\":\"info\",\"message\":\"access\"",
+          (int)(entry->time.tv_nsec / 1000000));
+    put_text_member(line, "address", entry->address, ADDRESS_LIMIT);
+    put_text_member(line, "method", entry->method, METHOD_LIMIT);
+    put_member(line, "path", &pieces[PATH]);
+    put_text_member(line, "http_version", entry->http_version, VERSION_LIMIT);
+    print(line, ",\"status\":%d,\"bytes_sent\":%lld", entry->status, (long long)entry->bytes_sent);
+    put_member(line, "referer", &pieces[REFERER]);
+    put_member(line, "user_agent", &pieces[USER_AGENT]);
+    put_text_member(line, "route", entry->route, ROUTE_LIMIT);
+    print(line, ",\"duration_ms\":%lld", (long long)entry->duration);
+    if (entry->session) {
+        print(line, ",\"code\":%u", (unsigned)entry->close_code);
+        put_text_member(line, "outcome", entry->outcome, OUTCOME_LIMIT);
+        print(line, ",\"received\":%lld,\"sent\":%lld,\"received_bytes\":%lld",
+              (long long)entry->messages_received, (long long)entry->messages_sent,
+              (long long)entry->bytes_received);
+    }
+    print(line, "}");
+}
+
+size_t access_format(char text[LOG_LINE_MAX], enum log_format format,
+                     const struct access_entry *entry)
+{
+    char referer[LOG_LINE_MAX];
+    const bool json = format == LOG_FORMAT_JSON;
+    const enum style quoted = json ? STYLE_JSON : STYLE_QUOTED;
+    struct piece pieces[LONG_COUNT] = {
+        [PATH] = path_piece(json ? STYLE_JSON : STYLE_WORD, entry->path),
+        [REFERER] = referer_piece(quoted, entry->referer, referer),
+        [USER_AGENT] = piece_of(quoted, entry->user_agent, 0),
+    };
+    struct line line = {.data = text};
+    /* First with nothing of the long ones, to see what is left for them. */
+    (json ? format_json : format_text)(&line, entry, pieces);
+    share(LOG_LINE_MAX - 1 - line.length, pieces);
+    line.length = 0;
+    (json ? format_json : format_text)(&line, entry, pieces);
+    text[line.length++] = '\n';
+    return line.length;
+}
+
+void access_write(const struct access_entry *entry)
+{
+    if (!settings.on)
+        return;
+    char line[LOG_LINE_MAX];
+    struct access_entry dated = *entry;
+    if (dated.time.tv_sec == 0)
+        clock_gettime(CLOCK_REALTIME, &dated.time);
+    log_text(line, access_format(line, settings.format, &dated));
+}
