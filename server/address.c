@@ -20,17 +20,21 @@ uint16_t address_port(const struct sockaddr *address)
     return 0;
 }
 
+void address_host(const struct sockaddr *address, char *text, size_t size)
+{
+    socklen_t length =
+        address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    if ((address->sa_family != AF_INET && address->sa_family != AF_INET6) ||
+        getnameinfo(address, length, text, (socklen_t)size, NULL, 0, NI_NUMERICHOST) != 0)
+        snprintf(text, size, "?");
+}
+
 void address_format(const struct sockaddr *address, char *text, size_t size)
 {
     char host[NI_MAXHOST];
-    socklen_t length =
-        address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-    if (address_port(address) == 0 && address->sa_family != AF_INET &&
-        address->sa_family != AF_INET6) {
-        snprintf(text, size, "?");
-        return;
-    }
-    if (getnameinfo(address, length, host, sizeof host, NULL, 0, NI_NUMERICHOST) != 0)
-        snprintf(host, sizeof host, "?");
-    address_join(host, address_port(address), text, size);
+    address_host(address, host, sizeof host);
+    if (address_port(address) == 0)
+        snprintf(text, size, "%s", host);
+    else
+        address_join(host, address_port(address), text, size);
 }

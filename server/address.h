@@ -10,8 +10,11 @@
 
 #define ADDRESS_TEXT_SIZE 64
 
-/* Writes "127.0.0.1:8080" or "[::1]:8080"; "?" for another family. */
+/* Writes "127.0.0.1:8080" or "[::1]:8080", without a port that is 0; "?" for another family. */
 void address_format(const struct sockaddr *address, char *text, size_t size);
+
+/* Writes the address alone: "127.0.0.1", "::1"; "?" for another family. */
+void address_host(const struct sockaddr *address, char *text, size_t size);
 
 /* Writes host and port, putting a host with colons in brackets; an empty host becomes a star. */
 void address_join(const char *host, uint16_t port, char *text, size_t size);

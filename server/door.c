@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server/access.h"
 #include "server/address.h"
 #include "server/clock.h"
 #include "server/http.h"
@@ -12,7 +13,10 @@
 #include "server/server_private.h"
 #include "server/takeover.h"
 
-enum { LINGER = 1000 }; /* milliseconds that a peer may go on sending an unwanted body */
+enum {
+    LINGER = 1000,       /* milliseconds that a peer may go on sending an unwanted body */
+    CLIENT_CLOSED = 499, /* in logs and counts, as nginx has it: the peer has gone */
+};
 
 /* --- refusals --- */
 
@@ -23,7 +27,7 @@ struct refusal {
 };
 
 static void log_refusal(struct server *server, const struct http_exchange *exchange,
-                        const char *route, const struct refusal *refusal)
+                        const struct refusal *refusal)
 {
     int64_t left_out = 0;
     if (server != NULL) {
@@ -37,7 +41,7 @@ static void log_refusal(struct server *server, const struct http_exchange *excha
     address_join(exchange->request.remote_address, exchange->request.remote_port, address,
                  sizeof address);
     const struct log_field fields[] = {
-        LOG_TEXT("address", address),     LOG_TEXT("route", route),
+        LOG_TEXT("address", address),     LOG_TEXT("route", exchange->counts->name),
         LOG_TEXT("path", exchange->path), LOG_NUMBER("status", refusal->status),
         LOG_TEXT("why", refusal->why),    LOG_NUMBER("not_logged", left_out),
     };
@@ -56,10 +60,10 @@ static bool say_drained(struct http_exchange *exchange)
 }
 
 static void refuse(struct server *server, struct http_exchange *exchange,
-                   struct tracker_route *counts, const struct refusal *refusal)
+                   const struct refusal *refusal)
 {
-    tracker_refused(counts, refusal->kind);
-    log_refusal(server, exchange, counts->name, refusal);
+    tracker_refused(exchange->counts, refusal->kind);
+    log_refusal(server, exchange, refusal);
     if (refusal->kind != REFUSED_DRAINING || exchange->head || !say_drained(exchange))
         http_refuse(exchange, refusal->status, refusal->why);
 }
@@ -123,6 +127,7 @@ static const struct refusal *start_session(const struct http_exchange *exchange,
         .client = (struct sockaddr *)&peer,
         .headers = exchange->headers,
         .header_count = exchange->header_count,
+        .path = exchange->path,
         .asked_at = exchange->began,
     };
     struct session *session = session_new(socket, route, &opening);
@@ -151,12 +156,12 @@ static void upgrade(struct server *server, struct http_exchange *exchange,
     const char *key;
     bad.status = handshake_check(&request, &key, &bad.why);
     if (bad.status != 101) {
-        refuse(server, exchange, route->counts, &bad);
+        refuse(server, exchange, &bad);
         return;
     }
     int entered = tracker_enter_session(tracker, route->counts);
     if (entered != 0) {
-        refuse(server, exchange, route->counts, &refusals[-1 - entered]);
+        refuse(server, exchange, &refusals[-1 - entered]);
         return;
     }
     const struct refusal *refusal = start_session(exchange, route, key, loops);
@@ -164,10 +169,13 @@ static void upgrade(struct server *server, struct http_exchange *exchange,
     if (refusal == NULL)
         return;
     tracker_leave_session(tracker, route->counts);
-    if (refusal->status != 0)
-        refuse(server, exchange, route->counts, refusal);
-    else
-        tracker_refused(route->counts, refusal->kind);
+    if (refusal->status != 0) {
+        refuse(server, exchange, refusal);
+        return;
+    }
+    tracker_refused(route->counts, refusal->kind);
+    exchange->status = CLIENT_CLOSED;
+    exchange->failed = true;
 }
 
 void server_upgrade(struct mg_connection *connection, const struct route *route,
@@ -176,10 +184,11 @@ void server_upgrade(struct mg_connection *connection, const struct route *route,
     struct http_exchange exchange;
     struct refusal bad = {.kind = REFUSED_HANDSHAKE};
     bad.status = http_read(&exchange, connection, &bad.why);
+    exchange.counts = route->counts;
     if (bad.status != 0) {
-        refuse(NULL, &exchange, route->counts, &bad);
+        refuse(NULL, &exchange, &bad);
     } else if (!tracker_enter_request(tracker)) {
-        refuse(NULL, &exchange, route->counts, &refusals[REFUSED_DRAINING]);
+        refuse(NULL, &exchange, &refusals[REFUSED_DRAINING]);
     } else {
         upgrade(NULL, &exchange, route, tracker, loops);
         tracker_leave_request(tracker, false);
@@ -215,7 +224,7 @@ static void serve(struct server *server, struct http_exchange *exchange, const s
         if (wants_upgrade(exchange))
             upgrade(server, exchange, route, server->options.tracker, server->options.loops);
         else
-            refuse(server, exchange, route->counts, &upgrade_required);
+            refuse(server, exchange, &upgrade_required);
         return;
     }
     exchange->request.exact = !route->prefix;
@@ -241,7 +250,7 @@ static void serve_closed(struct server *server, struct http_exchange *exchange)
     if (token != NULL && strcmp(token, server->token) == 0)
         self_test_answer(exchange);
     else
-        refuse(server, exchange, server->options.elsewhere, &refusals[REFUSED_STARTING]);
+        refuse(server, exchange, &refusals[REFUSED_STARTING]);
 }
 
 static void pass_door(struct server *server, struct http_exchange *exchange)
@@ -254,11 +263,12 @@ static void pass_door(struct server *server, struct http_exchange *exchange)
     const struct route *route =
         route_match(options->routes, options->route_count, exchange->path, &exchange->request.rest);
     bool entered = tracker_enter_request(options->tracker);
+    if (route != NULL)
+        exchange->counts = route->counts;
     if (route == NULL)
-        refuse(server, exchange, options->elsewhere,
-               &refusals[entered ? REFUSED_ROUTE : REFUSED_DRAINING]);
+        refuse(server, exchange, &refusals[entered ? REFUSED_ROUTE : REFUSED_DRAINING]);
     else if (!entered && !route->handler->always)
-        refuse(server, exchange, route->counts, &refusals[REFUSED_DRAINING]);
+        refuse(server, exchange, &refusals[REFUSED_DRAINING]);
     else
         serve(server, exchange, route);
     if (!entered)
@@ -269,6 +279,29 @@ static void pass_door(struct server *server, struct http_exchange *exchange)
     tracker_leave_request(options->tracker, finished);
 }
 
+/* Counts an answer and writes its line; the self-test is nobody's business. */
+static void note_answer(const struct server *server, const struct http_exchange *exchange)
+{
+    const struct header *headers = exchange->headers;
+    if (!atomic_load(&server->open) && exchange->status == 0)
+        return;
+    tracker_answered(exchange->counts, exchange->status);
+    if (!access_on())
+        return;
+    access_write(&(struct access_entry){
+        .address = exchange->request.remote_address,
+        .method = exchange->request.method,
+        .path = exchange->path,
+        .http_version = exchange->http_version,
+        .status = exchange->status,
+        .bytes_sent = (int64_t)exchange->sent,
+        .referer = header_find(headers, exchange->header_count, "Referer"),
+        .user_agent = header_find(headers, exchange->header_count, "User-Agent"),
+        .route = exchange->counts == server->options.elsewhere ? NULL : exchange->counts->name,
+        .duration = (clock_microseconds() - exchange->began) / 1000,
+    });
+}
+
 /* CivetWeb's begin_request; a positive answer: the request has been dealt with. */
 int door(struct mg_connection *connection)
 {
@@ -276,10 +309,13 @@ int door(struct mg_connection *connection)
     struct http_exchange exchange;
     struct refusal bad = {.kind = REFUSED_ROUTE};
     bad.status = http_read(&exchange, connection, &bad.why);
+    exchange.counts = server->options.elsewhere;
     if (bad.status == 0)
         pass_door(server, &exchange);
     else
-        refuse(server, &exchange, server->options.elsewhere, &bad);
+        refuse(server, &exchange, &bad);
+    if (exchange.status != 101)
+        note_answer(server, &exchange);
     if (exchange.body && exchange.status != 101)
         takeover_linger(&exchange.peer, clock_milliseconds() + LINGER);
     return exchange.status > 0 ? exchange.status : 500;
@@ -289,7 +325,9 @@ int door_error(struct mg_connection *connection, int status, const char *message
 {
     struct server *server = mg_get_user_context_data(connection);
     const struct mg_request_info *info = mg_get_request_info(connection);
-    struct http_exchange exchange = {.connection = connection};
+    struct http_exchange exchange = {.connection = connection,
+                                     .counts = server->options.elsewhere,
+                                     .began = clock_microseconds()};
     struct refusal bad = {.kind = REFUSED_REQUEST, .status = status, .why = message};
     exchange.request.remote_address = exchange.peer.host = info == NULL ? "?" : info->remote_addr;
     exchange.request.remote_port = exchange.peer.port =
@@ -297,7 +335,8 @@ int door_error(struct mg_connection *connection, int status, const char *message
     exchange.peer.local_port = info == NULL ? 0 : (uint16_t)info->server_port;
     if (tracker_gate_closed(server->options.tracker)) /* half a request, ended by the shutdown */
         bad = refusals[REFUSED_DRAINING];
-    refuse(server, &exchange, server->options.elsewhere, &bad);
+    refuse(server, &exchange, &bad);
+    note_answer(server, &exchange);
     return 0;
 }
 

@@ -16,6 +16,7 @@
 #include "server/takeover.h"
 
 struct mg_connection;
+struct tracker_route;
 
 #define HTTP_PATH_MAX 4096
 #define HTTP_HEADERS_MAX 64
@@ -30,6 +31,7 @@ struct http_exchange {
     struct mg_connection *connection;
     struct header headers[HTTP_HEADERS_MAX];
     size_t header_count;
+    struct tracker_route *counts; /* of the route, or of what is elsewhere */
     const char *http_version;
     int64_t began; /* clock_microseconds */
     struct takeover_peer peer;

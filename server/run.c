@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "server/access.h"
 #include "server/announce.h"
 #include "server/clock.h"
 #include "server/log.h"
@@ -147,6 +148,7 @@ int run(const struct config *config, const char *name, const sigset_t *blocked)
     struct program program;
     char error[512];
     int status = program_prepare(&program, config, name, stderr);
+    access_init(config->log.access != 0, (enum log_format)config->log.format);
     if (status == 0 &&
         log_start((enum log_level)config->log.level, (enum log_format)config->log.format) != 0) {
         fprintf(stderr, "lastcall: no thread for the log can be had\n");

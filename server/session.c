@@ -1,4 +1,3 @@
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/sockios.h>
 #include <stdio.h>
@@ -8,9 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "server/address.h"
 #include "server/clock.h"
-#include "server/log.h"
 #include "server/route.h"
 #include "server/session_private.h"
 #include "server/tracker.h"
@@ -113,30 +110,10 @@ static void on_poll(uv_poll_t *handle, int status, int events)
 
 /* --- birth and end --- */
 
-static void log_session(const struct session *session, bool closed, enum tracker_outcome outcome)
-{
-    if (!log_wanted(LOG_DEBUG))
-        return;
-    char address[ADDRESS_TEXT_SIZE];
-    address_format(&session->client.any, address, sizeof address);
-    if (!closed) {
-        log_event(LOG_DEBUG, "session opened", LOG_TEXT("address", address),
-                  LOG_TEXT("route", session->route->name));
-        return;
-    }
-    log_event(LOG_DEBUG, "session closed", LOG_TEXT("address", address),
-              LOG_TEXT("route", session->route->name),
-              LOG_NUMBER("duration_ms", session_now(session) - session->opened_at),
-              LOG_NUMBER("received", session->received), LOG_NUMBER("sent", session->sent),
-              LOG_NUMBER("bytes_received", session->received_bytes),
-              LOG_NUMBER("bytes_sent", session->sent_bytes), LOG_NUMBER("code", session->code),
-              LOG_TEXT("outcome", tracker_outcome_names[outcome]));
-}
-
 static void session_free(struct session *session)
 {
     free(session->request);
-    free(session->subprotocol);
+    free(session->kept);
     free(session);
 }
 
@@ -171,7 +148,7 @@ void session_end(struct session *session, enum tracker_outcome outcome)
     tracker_duration(&session_traffic(session)->session, tracker_session_bounds,
                      (session_now(session) - session->opened_at) * 1000);
     tracker_session_ended(session->route->counts, outcome, session->code);
-    log_session(session, true, outcome);
+    session_log_closed(session, outcome);
     if (session->route->handler->close != NULL)
         session->route->handler->close(session, session->code);
     tracker_leave_session(home->tracker, session->route->counts);
@@ -182,26 +159,6 @@ void session_discard(struct session *session)
     shutdown(session->socket, SHUT_RDWR);
     close(session->socket);
     session_free(session);
-}
-
-/* One block: the array, then all texts. */
-static struct session_request *copy_headers(const struct header *headers, size_t header_count)
-{
-    size_t size = sizeof(struct session_request) + header_count * sizeof *headers;
-    for (size_t i = 0; i < header_count; i++)
-        size += strlen(headers[i].name) + strlen(headers[i].value) + 2;
-    struct session_request *request = malloc(size);
-    if (request == NULL)
-        return NULL;
-    char *text = (char *)(request->headers + header_count);
-    request->header_count = header_count;
-    for (size_t i = 0; i < header_count; i++) {
-        request->headers[i].name = text;
-        text = stpcpy(text, headers[i].name) + 1;
-        request->headers[i].value = text;
-        text = stpcpy(text, headers[i].value) + 1;
-    }
-    return request;
 }
 
 struct session *session_new(int socket, const struct route *route,
@@ -218,16 +175,7 @@ struct session *session_new(int socket, const struct route *route,
         memcpy(&session->client.v6, opening->client, sizeof session->client.v6);
     else
         memcpy(&session->client.v4, opening->client, sizeof session->client.v4);
-    bool complete = true;
-    if (opening->subprotocol != NULL) {
-        session->subprotocol = strdup(opening->subprotocol);
-        complete = session->subprotocol != NULL;
-    }
-    if (route->handler->open != NULL) {
-        session->request = copy_headers(opening->headers, opening->header_count);
-        complete = complete && session->request != NULL;
-    }
-    if (complete)
+    if (session_keep(session, opening) == 0)
         return session;
     session_free(session);
     return NULL;
@@ -263,7 +211,7 @@ void session_open(struct session *session, struct session_home *home)
     tracker_duration(&session_traffic(session)->handshake, tracker_handshake_bounds,
                      clock_microseconds() - session->asked_at);
     tracker_session_opened(session->route->counts);
-    log_session(session, false, OUTCOME_COUNT);
+    session_log_opened(session);
     if (handler->open != NULL)
         handler->open(session);
     free(session->request);
@@ -390,7 +338,7 @@ size_t session_queued(const struct session *session)
 
 const char *session_subprotocol(const struct session *session)
 {
-    return session->subprotocol;
+    return session->kept == NULL ? NULL : session->kept->subprotocol;
 }
 
 void *session_route_state(const struct session *session)

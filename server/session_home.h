@@ -70,7 +70,8 @@ struct session_opening {
     const struct header *headers;  /* of the request */
     size_t header_count;
     const char *subprotocol; /* NULL: none */
-    int64_t asked_at;        /* clock_microseconds: when the request came */
+    const char *path;
+    int64_t asked_at; /* clock_microseconds: when the request came */
 };
 
 /*

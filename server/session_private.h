@@ -1,8 +1,8 @@
 /*
  * session_private: what the files of a session share: session.c (birth, events, the end),
- * session_time.c (what comes when), session_input.c (frames to messages), session_output.c (the
- * send queue) and session_close.c (the closing handshake). Nobody else includes it. Everything on
- * the session's loop thread.
+ * session_record.c (what is kept and said of it), session_time.c (what comes when), session_input.c
+ * (frames to messages), session_output.c (the send queue) and session_close.c (the closing
+ * handshake). Nobody else includes it. Everything on the session's loop thread.
  */
 #ifndef LASTCALL_SERVER_SESSION_PRIVATE_H
 #define LASTCALL_SERVER_SESSION_PRIVATE_H
@@ -41,6 +41,15 @@ struct session_request {
     struct header headers[];
 };
 
+/* Texts of the opening request, in one block; each may be NULL. */
+struct session_kept {
+    const char *subprotocol;
+    const char *path; /* this and what follows: for the access log */
+    const char *referer;
+    const char *user_agent;
+    char text[];
+};
+
 struct session {
     uv_poll_t poll;
     uv_timer_t timer;
@@ -49,7 +58,8 @@ struct session {
     struct session_home *home;
     const struct route *route;
     void *data;
-    struct session_request *request;
+    struct session_request *request; /* until `open` has returned */
+    struct session_kept *kept;       /* until the end; NULL where nothing is needed */
 
     struct send_chunk *first;
     struct send_chunk *last;
@@ -79,7 +89,6 @@ struct session {
     uint64_t received_bytes;
     uint64_t sent_bytes;
 
-    char *subprotocol; /* NULL: none */
     struct frame_parser parser;
     union {
         struct sockaddr any;
@@ -124,6 +133,14 @@ void session_end(struct session *session, enum tracker_outcome outcome);
 /* Where this loop counts the route's traffic, and how: it is the only writer. */
 struct tracker_traffic *session_traffic(const struct session *session);
 void session_count(atomic_uint_fast64_t *counter, uint64_t amount);
+
+/* --- session_record.c --- */
+
+/* Keeps what will be needed of the opening request. Returns 0; -1: out of memory. */
+int session_keep(struct session *session, const struct session_opening *opening);
+
+void session_log_opened(const struct session *session);
+void session_log_closed(const struct session *session, enum tracker_outcome outcome);
 
 /* --- session_time.c --- */
 
