@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "config/text.h"
+#include "config/slice.h"
 
 #define ITEM_SIZE 80
 
@@ -137,21 +137,16 @@ static int check_conflict(const struct config_address *list, int count, char *wh
 /* Copies the item at *text without the blanks around it, and moves *text behind its comma. */
 static int next_item(const char **text, char item[ITEM_SIZE], char *why, size_t size)
 {
-    const char *begin = *text;
-    const char *end = begin + strcspn(begin, ",");
+    struct slice found;
 
-    *text = *end ? end + 1 : NULL;
-    while (text_is_blank(*begin))
-        begin++;
-    while (end > begin && text_is_blank(end[-1]))
-        end--;
-    size_t length = (size_t)(end - begin);
-    if (length > 0 && length < ITEM_SIZE) {
-        memcpy(item, begin, length);
-        item[length] = '\0';
+    slice_next(text, &found);
+    if (found.length > 0 && found.length < ITEM_SIZE) {
+        memcpy(item, found.text, found.length);
+        item[found.length] = '\0';
         return 0;
     }
-    snprintf(why, size, length ? "an address is not so long" : "an address is missing at a comma");
+    snprintf(why, size,
+             found.length ? "an address is not so long" : "an address is missing at a comma");
     return -1;
 }
 
