@@ -87,7 +87,7 @@ static const struct refusal refusals[] = {
 static bool send_response(int socket, const char *accept)
 {
     char response[256];
-    size_t length = handshake_response(response, sizeof response, accept);
+    size_t length = handshake_response(response, sizeof response, accept, NULL);
     return send(socket, response, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length;
 }
 

@@ -6,53 +6,34 @@
 #include <string.h>
 #include <strings.h>
 
-#define BLANKS " \t"
+#include "config/slice.h"
+
 #define KEY_LENGTH 24 /* base64 of 16 bytes: 22 characters and "==" */
 
-/* A part of a header's value; not ended by a zero. */
-struct token {
-    const char *text;
-    size_t length;
-};
-
-static struct token trim(const char *text, size_t length)
-{
-    while (length > 0 && strchr(BLANKS, text[0]) != NULL) {
-        text++;
-        length--;
-    }
-    while (length > 0 && strchr(BLANKS, text[length - 1]) != NULL)
-        length--;
-    return (struct token){text, length};
-}
-
 /* The first letter alone rules out most names; strcasecmp, with its locale, is much slower. */
-static bool is_named(const struct header *header, const char *name)
+bool header_is(const struct header *header, const char *name)
 {
     return (header->name[0] | 0x20) == (name[0] | 0x20) && strcasecmp(header->name, name) == 0;
 }
 
-static struct token value_of(const struct header *header)
+static struct slice value_of(const struct header *header)
 {
-    return trim(header->value, strlen(header->value));
+    return slice_trim(slice_of(header->value));
 }
 
-static bool token_is(struct token token, const char *text)
+static bool token_is(struct slice token, const char *text)
 {
-    return token.length == strlen(text) && strncasecmp(token.text, text, token.length) == 0;
+    return slice_equals_without_case(token, slice_of(text));
 }
 
 /* Whether a comma-separated list holds the token (RFC 9110, section 5.6.1). */
 static bool list_holds(const char *list, const char *wanted)
 {
-    for (;;) {
-        size_t length = strcspn(list, ",");
-        if (token_is(trim(list, length), wanted))
+    struct slice item;
+    while (slice_next(&list, &item))
+        if (token_is(item, wanted))
             return true;
-        if (list[length] == '\0')
-            return false;
-        list += length + 1;
-    }
+    return false;
 }
 
 /* Several headers of one name are one list (RFC 9110, section 5.3). */
@@ -60,18 +41,18 @@ static bool headers_hold(const struct handshake_request *request, const char *na
                          const char *wanted)
 {
     for (size_t i = 0; i < request->header_count; i++)
-        if (is_named(&request->headers[i], name) && list_holds(request->headers[i].value, wanted))
+        if (header_is(&request->headers[i], name) && list_holds(request->headers[i].value, wanted))
             return true;
     return false;
 }
 
 /* How many headers have that name; the value of the last of them in *value. */
 static size_t count_headers(const struct handshake_request *request, const char *name,
-                            struct token *value)
+                            struct slice *value)
 {
     size_t count = 0;
     for (size_t i = 0; i < request->header_count; i++) {
-        if (!is_named(&request->headers[i], name))
+        if (!header_is(&request->headers[i], name))
             continue;
         *value = value_of(&request->headers[i]);
         count++;
@@ -82,7 +63,7 @@ static size_t count_headers(const struct handshake_request *request, const char 
 const char *header_find(const struct header *headers, size_t count, const char *name)
 {
     for (size_t i = 0; i < count; i++)
-        if (is_named(&headers[i], name))
+        if (header_is(&headers[i], name))
             return headers[i].value;
     return NULL;
 }
@@ -104,15 +85,15 @@ static bool has_body(const struct handshake_request *request)
 {
     for (size_t i = 0; i < request->header_count; i++) {
         const struct header *header = &request->headers[i];
-        if (is_named(header, "Transfer-Encoding"))
+        if (header_is(header, "Transfer-Encoding"))
             return true;
-        if (is_named(header, "Content-Length") && !token_is(value_of(header), "0"))
+        if (header_is(header, "Content-Length") && !token_is(value_of(header), "0"))
             return true;
     }
     return false;
 }
 
-static bool is_key(struct token value)
+static bool is_key(struct slice value)
 {
     static const char alphabet[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -132,7 +113,7 @@ static int refuse(int status, const char *reason, const char **why)
  */
 int handshake_check(const struct handshake_request *request, const char **key, const char **why)
 {
-    struct token value = {"", 0};
+    struct slice value = {"", 0};
     if (strcmp(request->method, "GET") != 0)
         return refuse(405, "a WebSocket is opened with GET, no other method", why);
     if (!handshake_wanted(request))
@@ -155,6 +136,57 @@ int handshake_check(const struct handshake_request *request, const char **key, c
     if (has_body(request))
         return refuse(400, "a request that opens a WebSocket must not have a body", why);
     *key = value.text;
+    return 101;
+}
+
+/* The subprotocols that a client asks for, in its order. */
+struct wishes {
+    struct slice names[HANDSHAKE_SUBPROTOCOLS_MAX];
+    size_t count;
+};
+
+/* Adds those of one header; empty elements are none (RFC 9110, section 5.6.1.2). Returns what is
+   wrong with it, or NULL. */
+static const char *add_wishes(struct wishes *wishes, const char *list)
+{
+    struct slice name;
+    bool empty = true;
+    while (slice_next(&list, &name)) {
+        if (name.length == 0)
+            continue;
+        empty = false;
+        if (token_span(name.text) < name.length)
+            return "Sec-WebSocket-Protocol must be a list of tokens";
+        for (size_t i = 0; i < wishes->count; i++)
+            if (slice_equals(wishes->names[i], name))
+                return "Sec-WebSocket-Protocol has a name twice";
+        if (wishes->count == HANDSHAKE_SUBPROTOCOLS_MAX)
+            return "Sec-WebSocket-Protocol has too many names";
+        wishes->names[wishes->count++] = name;
+    }
+    return empty ? "Sec-WebSocket-Protocol is empty" : NULL;
+}
+
+int handshake_subprotocol(const struct handshake_request *request, const char *supported,
+                          char subprotocol[TOKEN_SIZE], const char **why)
+{
+    struct wishes wishes = {.count = 0};
+    for (size_t i = 0; i < request->header_count; i++) {
+        if (!header_is(&request->headers[i], "Sec-WebSocket-Protocol"))
+            continue;
+        const char *fault = add_wishes(&wishes, request->headers[i].value);
+        if (fault != NULL)
+            return refuse(400, fault, why);
+    }
+    subprotocol[0] = '\0';
+    for (size_t i = 0; i < wishes.count; i++) {
+        struct slice name = wishes.names[i];
+        if (name.length >= TOKEN_SIZE || !tokens_hold(supported, name))
+            continue;
+        memcpy(subprotocol, name.text, name.length);
+        subprotocol[name.length] = '\0';
+        break;
+    }
     return 101;
 }
 
@@ -193,14 +225,17 @@ static size_t written(int length, size_t size)
     return (size_t)length < size ? (size_t)length : size - 1;
 }
 
-size_t handshake_response(char *buffer, size_t size, const char *accept)
+size_t handshake_response(char *buffer, size_t size, const char *accept, const char *subprotocol)
 {
+    bool agreed = subprotocol != NULL && subprotocol[0] != '\0';
     int length = snprintf(buffer, size,
                           "HTTP/1.1 101 Switching Protocols\r\n"
                           "Upgrade: websocket\r\n"
                           "Connection: Upgrade\r\n"
-                          "Sec-WebSocket-Accept: %s\r\n\r\n",
-                          accept);
+                          "Sec-WebSocket-Accept: %s\r\n"
+                          "%s%s%s\r\n",
+                          accept, agreed ? "Sec-WebSocket-Protocol: " : "",
+                          agreed ? subprotocol : "", agreed ? "\r\n" : "");
     return written(length, size);
 }
 

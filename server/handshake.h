@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "config/tokens.h"
+
 /* One header line of a request, in the order in which it came. */
 struct header {
     const char *name;
@@ -22,11 +24,16 @@ struct handshake_request {
     size_t header_count;
 };
 
-#define HANDSHAKE_ACCEPT_SIZE 29 /* 28 characters and the zero */
+#define HANDSHAKE_ACCEPT_SIZE 29      /* 28 characters and the zero */
+#define HANDSHAKE_RESPONSE_SIZE 256   /* of the 101 with the longest subprotocol */
+#define HANDSHAKE_SUBPROTOCOLS_MAX 64 /* that a client may ask for */
 
 /* Whether the request asks for any upgrade to "websocket": the token, in any case, is in Upgrade.
  */
 bool handshake_wanted(const struct handshake_request *request);
+
+/* Whether the header has that name, in any case. */
+bool header_is(const struct header *header, const char *name);
 
 /* The value of the first header of that name, in any case; NULL: there is none. */
 const char *header_find(const struct header *headers, size_t count, const char *name);
@@ -44,8 +51,22 @@ int handshake_check(const struct handshake_request *request, const char **key, c
 /* Computes Sec-WebSocket-Accept (4.2.2, step 5.4). Returns 0, or -1 when libcrypto fails. */
 int handshake_accept(const char *key, char accept[HANDSHAKE_ACCEPT_SIZE]);
 
-/* Writes the 101 response. Returns its length; the buffer is large enough with 256 bytes. */
-size_t handshake_response(char *buffer, size_t size, const char *accept);
+/*
+ * Picks the subprotocol (4.2.2, step 5, number 4): the first of those that the client asks for in
+ * its Sec-WebSocket-Protocol headers, which together are one list, that `supported` holds: a text
+ * that tokens_check has taken, "" or NULL for none. Case counts. Returns 101 and the name in
+ * `subprotocol`, "" when there is none in common; or 400 and the reason in *why: an element that
+ * is no token, one that is there twice (4.1, number 10), more than HANDSHAKE_SUBPROTOCOLS_MAX, or
+ * a header with none.
+ */
+int handshake_subprotocol(const struct handshake_request *request, const char *supported,
+                          char subprotocol[TOKEN_SIZE], const char **why);
+
+/*
+ * Writes the 101 response; `subprotocol` NULL or "": none was agreed on. Returns its length; with
+ * HANDSHAKE_RESPONSE_SIZE bytes the buffer is large enough.
+ */
+size_t handshake_response(char *buffer, size_t size, const char *accept, const char *subprotocol);
 
 /* The standard reason phrase of a status, "Unknown" for one that has none (RFC 9110). */
 const char *http_reason(int status);
