@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "config/network.h"
 #include "config/text.h"
 
 #define SECOND INT64_C(1000)
@@ -105,6 +106,7 @@ const struct config_key config_keys[KEY_COUNT] = {
                             "asked for (X-Forwarded-For, X-Forwarded-Host, or Forwarded): "
                             "addresses and networks, comma separated, as in 127.0.0.1, 10.0.0.0/8",
                 },
+            .extra = {.check = networks_check, .allowed = networks_allowed},
         },
     [KEY_CONNECTIONS] =
         {

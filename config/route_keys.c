@@ -1,4 +1,6 @@
 #include "config/keys.h"
+#include "config/origin.h"
+#include "config/tokens.h"
 
 #define SECOND INT64_C(1000)
 #define DAY (24 * 60 * 60 * SECOND)
@@ -11,6 +13,7 @@ static const char *const drain_names[] = {"close", "wait", NULL};
 const struct config_key config_route_keys[] = {
     {
         .offset = AT(origins),
+        .extra = {.check = origins_check, .allowed = origins_allowed},
         .option =
             {
                 .name = "origins",
@@ -38,6 +41,7 @@ const struct config_key config_route_keys[] = {
     },
     {
         .offset = AT(subprotocols),
+        .extra = {.check = tokens_check, .allowed = tokens_allowed},
         .option =
             {
                 .name = "subprotocols",

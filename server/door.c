@@ -1,6 +1,8 @@
+#include <arpa/inet.h>
 #include <civetweb.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,16 +16,35 @@
 #include "server/takeover.h"
 
 enum {
-    LINGER = 1000,       /* milliseconds that a peer may go on sending an unwanted body */
-    CLIENT_CLOSED = 499, /* in logs and counts, as nginx has it: the peer has gone */
+    LINGER = 1000, /* milliseconds that a peer may go on sending an unwanted body */
 };
 
 /* --- refusals --- */
 
-struct refusal {
-    enum tracker_refusal kind;
-    int status;
-    const char *why;
+const struct refusal door_refusals[] = {
+    [REFUSED_STARTING] = {.kind = REFUSED_STARTING, .status = 503, .why = "the server is starting"},
+    [REFUSED_DRAINING] = {.kind = REFUSED_DRAINING,
+                          .status = 503,
+                          .why = "the server is shutting down"},
+    [REFUSED_FULL] = {.kind = REFUSED_FULL,
+                      .status = 503,
+                      .why = "as many WebSockets are open as limits.connections allows"},
+    [REFUSED_ROUTE_FULL] =
+        {.kind = REFUSED_ROUTE_FULL,
+         .status = 503,
+         .why = "as many WebSockets are open here as the route's connections allows"},
+    [REFUSED_ORIGIN] = {.kind = REFUSED_ORIGIN,
+                        .status = 403,
+                        .why = "pages of this origin may not open a WebSocket here"},
+    [REFUSED_ROUTE] = {.kind = REFUSED_ROUTE,
+                       .status = 404,
+                       .why = "there is nothing at this path"},
+    [REFUSED_DESCRIPTORS] = {.kind = REFUSED_DESCRIPTORS,
+                             .status = 503,
+                             .why = "the connection could not be taken over; please try again"},
+    [REFUSED_GONE] = {.kind = REFUSED_GONE,
+                      .status = 0,
+                      .why = "the peer has reset the connection"},
 };
 
 static void log_refusal(struct server *server, const struct http_exchange *exchange,
@@ -38,14 +59,22 @@ static void log_refusal(struct server *server, const struct http_exchange *excha
             return;
     }
     char address[ADDRESS_TEXT_SIZE];
-    address_join(exchange->request.remote_address, exchange->request.remote_port, address,
-                 sizeof address);
-    const struct log_field fields[] = {
+    if (exchange->request.remote_port == 0) /* the proxy has not told */
+        snprintf(address, sizeof address, "%s", exchange->request.remote_address);
+    else
+        address_join(exchange->request.remote_address, exchange->request.remote_port, address,
+                     sizeof address);
+    struct log_field fields[7] = {
         LOG_TEXT("address", address),     LOG_TEXT("route", exchange->counts->name),
         LOG_TEXT("path", exchange->path), LOG_NUMBER("status", refusal->status),
-        LOG_TEXT("why", refusal->why),    LOG_NUMBER("not_logged", left_out),
+        LOG_TEXT("why", refusal->why),
     };
-    log_fields(LOG_INFO, "refused", fields, left_out > 0 ? 6 : 5);
+    size_t count = 5;
+    if (refusal->origin != NULL)
+        fields[count++] = (struct log_field)LOG_TEXT("origin", refusal->origin);
+    if (left_out > 0)
+        fields[count++] = (struct log_field)LOG_NUMBER("not_logged", left_out);
+    log_fields(LOG_INFO, "refused", fields, count);
 }
 
 /* Past CivetWeb, which may be told to stop at any moment now. */
@@ -59,8 +88,8 @@ static bool say_drained(struct http_exchange *exchange)
     return true;
 }
 
-static void refuse(struct server *server, struct http_exchange *exchange,
-                   const struct refusal *refusal)
+void door_refuse(struct server *server, struct http_exchange *exchange,
+                 const struct refusal *refusal)
 {
     tracker_refused(exchange->counts, refusal->kind);
     log_refusal(server, exchange, refusal);
@@ -68,131 +97,30 @@ static void refuse(struct server *server, struct http_exchange *exchange,
         http_refuse(exchange, refusal->status, refusal->why);
 }
 
-/* --- upgrades --- */
+/* --- who asks --- */
 
-static const struct refusal refusals[] = {
-    [REFUSED_STARTING] = {REFUSED_STARTING, 503, "the server is starting"},
-    [REFUSED_DRAINING] = {REFUSED_DRAINING, 503, "the server is shutting down"},
-    [REFUSED_FULL] = {REFUSED_FULL, 503,
-                      "as many WebSockets are open as limits.connections allows"},
-    [REFUSED_ROUTE_FULL] = {REFUSED_ROUTE_FULL, 503,
-                            "as many WebSockets are open here as the route's connections allows"},
-    [REFUSED_ROUTE] = {REFUSED_ROUTE, 404, "there is nothing at this path"},
-    [REFUSED_DESCRIPTORS] = {REFUSED_DESCRIPTORS, 503,
-                             "the connection could not be taken over; please try again"},
-    [REFUSED_GONE] = {REFUSED_GONE, 0, "the peer has reset the connection"},
-};
-
-/* Writes the 101; an idle socket's buffer takes that much, or the peer has gone. */
-static bool send_response(int socket, const char *accept)
+/* Finds out who the client is and which host it asked for, behind proxies or not. */
+void door_identify(struct http_exchange *exchange, const struct network *trusted, size_t count)
 {
-    char response[256];
-    size_t length = handshake_response(response, sizeof response, accept, NULL);
-    return send(socket, response, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length;
-}
-
-/* There is no memory for a session: the socket is ours already, and so is the answer. */
-static const struct refusal no_memory = {REFUSED_DESCRIPTORS, 0, "out of memory"};
-
-static void refuse_taken(int socket)
-{
-    char response[512];
-    size_t length = handshake_refusal(response, sizeof response, 503, no_memory.why);
-    send(socket, response, length, MSG_NOSIGNAL | MSG_DONTWAIT);
-    shutdown(socket, SHUT_RDWR);
-    close(socket);
-}
-
-/* From a checked request to a session on a loop. Returns NULL, or why not. */
-static const struct refusal *start_session(const struct http_exchange *exchange,
-                                           const struct route *route, const char *key,
-                                           struct loops *loops)
-{
-    char accept[HANDSHAKE_ACCEPT_SIZE];
-    if (handshake_accept(key, accept) != 0)
-        return &refusals[REFUSED_DESCRIPTORS];
-    int socket = takeover_connection(&exchange->peer);
-    if (socket == TAKEOVER_GONE)
-        return &refusals[REFUSED_GONE];
-    if (socket < 0)
-        return &refusals[REFUSED_DESCRIPTORS];
-
     struct sockaddr_storage peer = {0};
-    socklen_t length = sizeof peer;
-    if (getpeername(socket, (struct sockaddr *)&peer, &length) != 0) {
-        close(socket);
-        return &refusals[REFUSED_GONE];
+    struct sockaddr *address = (struct sockaddr *)&peer;
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&peer;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&peer;
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(exchange->peer.port);
+    if (inet_pton(AF_INET, exchange->peer.host, &v4->sin_addr) != 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(exchange->peer.port);
+        inet_pton(AF_INET6, exchange->peer.host, &v6->sin6_addr);
     }
-    const struct session_opening opening = {
-        .client = (struct sockaddr *)&peer,
-        .headers = exchange->headers,
-        .header_count = exchange->header_count,
-        .path = exchange->path,
-        .asked_at = exchange->began,
-    };
-    struct session *session = session_new(socket, route, &opening);
-    if (session == NULL) {
-        refuse_taken(socket);
-        return &no_memory;
-    }
-    if (!send_response(socket, accept)) {
-        session_discard(session);
-        return &refusals[REFUSED_GONE];
-    }
-    loops_add(loops, session);
-    return NULL;
-}
-
-static void upgrade(struct server *server, struct http_exchange *exchange,
-                    const struct route *route, struct tracker *tracker, struct loops *loops)
-{
-    const struct handshake_request request = {
-        .method = exchange->request.method,
-        .http_version = exchange->http_version,
-        .headers = exchange->headers,
-        .header_count = exchange->header_count,
-    };
-    struct refusal bad = {.kind = REFUSED_HANDSHAKE};
-    const char *key;
-    bad.status = handshake_check(&request, &key, &bad.why);
-    if (bad.status != 101) {
-        refuse(server, exchange, &bad);
+    forwarded_read(address, exchange->headers, exchange->header_count, trusted, count,
+                   &exchange->client);
+    if (!network_contains(trusted, count, address))
         return;
-    }
-    int entered = tracker_enter_session(tracker, route->counts);
-    if (entered != 0) {
-        refuse(server, exchange, &refusals[-1 - entered]);
-        return;
-    }
-    const struct refusal *refusal = start_session(exchange, route, key, loops);
-    exchange->status = 101;
-    if (refusal == NULL)
-        return;
-    tracker_leave_session(tracker, route->counts);
-    if (refusal->status != 0) {
-        refuse(server, exchange, refusal);
-        return;
-    }
-    tracker_refused(route->counts, refusal->kind);
-    exchange->status = CLIENT_CLOSED;
-    exchange->failed = true;
-}
-
-void server_upgrade(struct mg_connection *connection, const struct route *route,
-                    struct tracker *tracker, struct loops *loops)
-{
-    struct http_exchange exchange;
-    struct refusal bad = {.kind = REFUSED_HANDSHAKE};
-    bad.status = http_read(&exchange, connection, &bad.why);
-    exchange.counts = route->counts;
-    if (bad.status != 0) {
-        refuse(NULL, &exchange, &bad);
-    } else if (!tracker_enter_request(tracker)) {
-        refuse(NULL, &exchange, &refusals[REFUSED_DRAINING]);
-    } else {
-        upgrade(NULL, &exchange, route, tracker, loops);
-        tracker_leave_request(tracker, false);
-    }
+    address = (struct sockaddr *)&exchange->client.address;
+    address_host(address, exchange->client_host, sizeof exchange->client_host);
+    exchange->request.remote_address = exchange->client_host;
+    exchange->request.remote_port = address_port(address);
 }
 
 /* --- the door --- */
@@ -217,14 +145,16 @@ static void flush_response(const struct server *server, const struct http_exchan
 static void serve(struct server *server, struct http_exchange *exchange, const struct route *route)
 {
     static const struct refusal upgrade_required = {
-        REFUSED_ROUTE, 426, "this path speaks WebSocket: send an upgrade request"};
+        .kind = REFUSED_ROUTE,
+        .status = 426,
+        .why = "this path speaks WebSocket: send an upgrade request"};
     const struct handler *handler = route->handler;
     const bool websocket = handler->message != NULL;
     if (websocket && (wants_upgrade(exchange) || handler->http == NULL)) {
         if (wants_upgrade(exchange))
-            upgrade(server, exchange, route, server->options.tracker, server->options.loops);
+            door_upgrade(server, exchange, route, server->options.tracker, server->options.loops);
         else
-            refuse(server, exchange, &upgrade_required);
+            door_refuse(server, exchange, &upgrade_required);
         return;
     }
     exchange->request.exact = !route->prefix;
@@ -250,7 +180,7 @@ static void serve_closed(struct server *server, struct http_exchange *exchange)
     if (token != NULL && strcmp(token, server->token) == 0)
         self_test_answer(exchange);
     else
-        refuse(server, exchange, &refusals[REFUSED_STARTING]);
+        door_refuse(server, exchange, &door_refusals[REFUSED_STARTING]);
 }
 
 static void pass_door(struct server *server, struct http_exchange *exchange)
@@ -266,9 +196,9 @@ static void pass_door(struct server *server, struct http_exchange *exchange)
     if (route != NULL)
         exchange->counts = route->counts;
     if (route == NULL)
-        refuse(server, exchange, &refusals[entered ? REFUSED_ROUTE : REFUSED_DRAINING]);
+        door_refuse(server, exchange, &door_refusals[entered ? REFUSED_ROUTE : REFUSED_DRAINING]);
     else if (!entered && !route->handler->always)
-        refuse(server, exchange, &refusals[REFUSED_DRAINING]);
+        door_refuse(server, exchange, &door_refusals[REFUSED_DRAINING]);
     else
         serve(server, exchange, route);
     if (!entered)
@@ -310,10 +240,11 @@ int door(struct mg_connection *connection)
     struct refusal bad = {.kind = REFUSED_ROUTE};
     bad.status = http_read(&exchange, connection, &bad.why);
     exchange.counts = server->options.elsewhere;
+    door_identify(&exchange, server->options.trusted, server->options.trusted_count);
     if (bad.status == 0)
         pass_door(server, &exchange);
     else
-        refuse(server, &exchange, &bad);
+        door_refuse(server, &exchange, &bad);
     if (exchange.status != 101)
         note_answer(server, &exchange);
     if (exchange.body && exchange.status != 101)
@@ -334,14 +265,14 @@ int door_error(struct mg_connection *connection, int status, const char *message
         info == NULL ? 0 : (uint16_t)info->remote_port;
     exchange.peer.local_port = info == NULL ? 0 : (uint16_t)info->server_port;
     if (tracker_gate_closed(server->options.tracker)) /* half a request, ended by the shutdown */
-        bad = refusals[REFUSED_DRAINING];
-    refuse(server, &exchange, &bad);
+        bad = door_refusals[REFUSED_DRAINING];
+    door_refuse(server, &exchange, &bad);
     note_answer(server, &exchange);
     return 0;
 }
 
 size_t door_refusal(char *response, size_t size)
 {
-    const struct refusal *refusal = &refusals[REFUSED_DRAINING];
+    const struct refusal *refusal = &door_refusals[REFUSED_DRAINING];
     return handshake_refusal(response, size, refusal->status, refusal->why);
 }

@@ -7,11 +7,13 @@
 #ifndef LASTCALL_SERVER_HTTP_H
 #define LASTCALL_SERVER_HTTP_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "handlers/handler.h"
+#include "server/forwarded.h"
 #include "server/handshake.h"
 #include "server/takeover.h"
 
@@ -35,6 +37,8 @@ struct http_exchange {
     const char *http_version;
     int64_t began; /* clock_microseconds */
     struct takeover_peer peer;
+    struct client client; /* once the door has read it */
+    char client_host[INET6_ADDRSTRLEN];
     int patience; /* milliseconds that the peer may take nothing of a file */
     int status;   /* of the answer; 0: none yet */
     bool head;

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/network.h"
+#include "config/origin.h"
 #include "handlers/handler.h"
 #include "server/address.h"
 #include "server/announce.h"
@@ -57,6 +59,35 @@ static struct session_limits route_limits(const struct config *config,
     };
 }
 
+/* Who may open a WebSocket; the lists were checked with the configuration. Returns -1 without
+   memory. */
+static int prepare_door(struct route *route, const struct config_route *from)
+{
+    char why[16];
+    int count = origins_parse(from->origins, NULL, why, sizeof why);
+    struct origin *origins = calloc((size_t)count, sizeof *origins);
+    if (origins == NULL)
+        return -1;
+    route->origin_count = (size_t)origins_parse(from->origins, origins, why, sizeof why);
+    route->origins = origins;
+    route->origins_required = from->origins_required != 0;
+    route->subprotocols = from->subprotocols;
+    route->subprotocols_required = from->subprotocols_required != 0;
+    return 0;
+}
+
+static int prepare_trusted(struct program *program)
+{
+    char why[16];
+    const char *text = program->config->server.trusted_proxies;
+    int count = networks_parse(text, NULL, why, sizeof why);
+    program->trusted = calloc((size_t)count + 1, sizeof *program->trusted);
+    if (program->trusted == NULL)
+        return -1;
+    program->trusted_count = (size_t)networks_parse(text, program->trusted, why, sizeof why);
+    return 0;
+}
+
 /* Returns 0, or an exit status, having written why. */
 static int prepare_route(struct program *program, const struct config_route *from, const char *name,
                          FILE *errors)
@@ -71,7 +102,7 @@ static int prepare_route(struct program *program, const struct config_route *fro
     *limits = route_limits(program->config, from);
     route->limits = limits;
     route->name = route_name(from);
-    if (route->name == NULL) {
+    if (route->name == NULL || prepare_door(route, from) != 0) {
         fprintf(errors, "lastcall: out of memory\n");
         return EXIT_SYSTEM;
     }
@@ -93,7 +124,7 @@ int program_prepare(struct program *program, const struct config *config, const 
     *program = (struct program){.config = config};
     program->routes = calloc(config->route_count, sizeof *program->routes);
     program->limits = calloc(config->route_count, sizeof *program->limits);
-    if (program->routes == NULL || program->limits == NULL) {
+    if (program->routes == NULL || program->limits == NULL || prepare_trusted(program) != 0) {
         fprintf(errors, "lastcall: out of memory\n");
         return EXIT_SYSTEM;
     }
@@ -221,6 +252,8 @@ static int start_server(struct program *program, char *error, size_t error_size)
         .loops = program->loops,
         .routes = program->routes,
         .route_count = program->route_count,
+        .trusted = program->trusted,
+        .trusted_count = program->trusted_count,
         .elsewhere = program->elsewhere,
     };
     program->server = server_start(&options, error, error_size);
@@ -322,12 +355,14 @@ int program_free(struct program *program, int64_t deadline)
         if (route->handler != NULL && route->handler->stop != NULL)
             route->handler->stop(route->state);
         free((char *)(uintptr_t)route->name);
+        free((struct origin *)(uintptr_t)route->origins);
     }
     for (size_t i = 0; program->addresses != NULL && program->addresses[i] != NULL; i++)
         free(program->addresses[i]);
     free(program->addresses);
     free(program->routes);
     free(program->limits);
+    free(program->trusted);
     tracker_free(program->tracker);
     takeover_free();
     *program = (struct program){0};

@@ -29,6 +29,8 @@ struct program {
     const struct config *config;
     struct route *routes;
     struct session_limits *limits; /* one for each route */
+    struct network *trusted;
+    size_t trusted_count;
     size_t route_count;
     char **addresses;
     struct tracker *tracker;

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 struct handler;
+struct origin;
 struct session_limits;
 struct tracker_route;
 
@@ -23,6 +24,13 @@ struct route {
     void *state; /* the handler's own */
     struct tracker_route *counts;
     const struct session_limits *limits; /* what its sessions obey */
+
+    /* Who may open a WebSocket: see server/origin.h and handshake_subprotocol. */
+    const struct origin *origins; /* NULL: pages of the host that is asked */
+    size_t origin_count;
+    bool origins_required;    /* no Origin is refused as well */
+    const char *subprotocols; /* NULL or "": none */
+    bool subprotocols_required;
 };
 
 /*

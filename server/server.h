@@ -16,6 +16,7 @@
 #include "server/route.h"
 #include "server/tracker.h"
 
+struct network;
 struct server;
 struct mg_connection;
 struct mg_context;
@@ -30,6 +31,8 @@ struct server_options {
     struct loops *loops;
     const struct route *routes;
     size_t route_count;
+    const struct network *trusted; /* proxies that are believed */
+    size_t trusted_count;
     struct tracker_route *elsewhere; /* where refusals without a route are counted */
 };
 

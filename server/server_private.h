@@ -1,5 +1,6 @@
 /*
- * server_private: what server.c (start and stop) and door.c (every request) share. Nobody else
+ * server_private: what server.c (start and stop), door.c (every request) and
+ * door_upgrade.c (from a request to a session) share. Nobody else
  * includes it.
  */
 #ifndef LASTCALL_SERVER_SERVER_PRIVATE_H
@@ -9,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "server/http.h"
 #include "server/log.h"
 #include "server/server.h"
 
@@ -29,6 +31,28 @@ struct server {
     pthread_mutex_t lock;            /* guards limits */
     struct log_limit limits[REFUSAL_COUNT];
 };
+
+/* Why a request is not let in. */
+struct refusal {
+    enum tracker_refusal kind;
+    int status;
+    const char *why;
+    const char *origin; /* NULL, or the Origin that was refused */
+};
+
+/* Those that need no more words, by their kind. */
+extern const struct refusal door_refusals[REFUSAL_COUNT];
+
+/* Counts, logs and answers a refusal; `server` is NULL in somebody else's program. */
+void door_refuse(struct server *server, struct http_exchange *exchange,
+                 const struct refusal *refusal);
+
+/* Finds out who the client is and which host it asked for, behind proxies or not. */
+void door_identify(struct http_exchange *exchange, const struct network *trusted, size_t count);
+
+/* Answers an upgrade request, by a session or a refusal. */
+void door_upgrade(struct server *server, struct http_exchange *exchange, const struct route *route,
+                  struct tracker *tracker, struct loops *loops);
 
 /* CivetWeb's begin_request: the way of every request. A worker thread. */
 int door(struct mg_connection *connection);
