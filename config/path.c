@@ -54,6 +54,8 @@ int routes_check_path(const char *path, size_t *length, bool *prefix, char *why,
         if (!wrong && *at == '/')
             wrong = check_segment(at, path + *length + (*prefix ? 1 : 0));
     }
+    if (!wrong && !text_is_utf8(path, end))
+        wrong = "bytes that are no UTF-8: they could be shown nowhere";
     if (!wrong)
         return 0;
     snprintf(why, size, "%s", wrong);

@@ -107,6 +107,7 @@ static struct progress_view view(const struct tracker *tracker,
         .total = report.open,
         .drained = report.open - still_open,
         .forced = forced > still_open ? forced - still_open : 0, /* the open ones may yet answer */
+        .requests = tracker_requests(tracker),
         .elapsed = progress->elapsed,
         .left = progress->left,
         .terminal = terminal(),

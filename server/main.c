@@ -115,6 +115,7 @@ static int execute(const struct command_line *line, const struct config *config,
         config_dump(config, handler_groups(), stdout);
         return 0;
     case COMMAND_HEALTH:
+        sigprocmask(SIG_UNBLOCK, blocked, NULL); /* nothing to drain: Ctrl-C ends it */
         return health(config);
     default:
         return run(config, source_name(line), blocked);

@@ -88,12 +88,12 @@ static const char *const gaps[PIECES] = {
     [BAR] = " ", [COUNT] = " ", [FORCED] = "  ", [TIME] = "  ", [LONG_TIME] = "  ",
 };
 
-enum { PIECE_SIZE = 2 * NUMBER_SIZE + 8 };
+enum { PIECE_SIZE = 3 * NUMBER_SIZE + 8 };
 
 static void write_pieces(const struct progress_view *view, char pieces[PIECES][PIECE_SIZE])
 {
     struct text texts[PIECES];
-    bool done = view->drained >= view->total;
+    bool done = view->drained >= view->total && view->requests == 0;
     int64_t time = done ? view->elapsed : view->left;
     for (size_t i = 0; i < PIECES; i++) {
         pieces[i][0] = '\0';
@@ -101,6 +101,8 @@ static void write_pieces(const struct progress_view *view, char pieces[PIECES][P
     }
     add(&texts[WORD], done ? "drained" : "draining");
     add(&texts[COUNT], "%" PRIu64 "/%" PRIu64, view->drained, view->total);
+    if (view->requests > 0)
+        add(&texts[COUNT], " +%" PRIu64 " HTTP", view->requests);
     add(&texts[FORCED], "forced %" PRIu64, view->forced);
     add_duration(&texts[TIME], time, !done);
     add(&texts[LONG_TIME], "%s%s%s", done ? "in " : "", pieces[TIME], done ? "" : " left");

@@ -22,8 +22,9 @@ struct progress_view {
     uint64_t total;
     uint64_t drained; /* of the total, forced ones included */
     uint64_t forced;
-    int64_t elapsed; /* milliseconds since the signal */
-    int64_t left;    /* milliseconds until the timeout; less than 0 is 0 */
+    uint64_t requests; /* HTTP requests and handshakes that are still in flight */
+    int64_t elapsed;   /* milliseconds since the signal */
+    int64_t left;      /* milliseconds until the timeout; less than 0 is 0 */
     struct progress_terminal terminal;
 };
 
@@ -32,6 +33,7 @@ struct progress_view {
 /*
  * Writes one line without a newline:
  *   draining ▕██████████░░░░░▏ 812/1000  forced 0  6.3 s left
+ *   draining ▕███████████████▏ 1000/1000 +2 HTTP  forced 0  4.1 s left
  *   drained ▕███████████████▏ 1000/1000  forced 0  in 1.7 s
  * It never takes more columns than the terminal has: first the bar goes, then words, at last all
  * but the percentage. Rounded so that neither the bar is full nor 100 % is said before all have

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -298,6 +299,22 @@ class Process1(lastcall.Case):
                   'sys.argv[1:])')
         daemon = self.first(f'exec /usr/bin/python3 -c "{python}" "$@"')
         lastcall.wait_until(lambda: not children(daemon.pid), 2, 'the child is reaped')
+
+
+class Health(lastcall.Case):
+    def test_asking_for_health_can_be_interrupted(self):
+        with socket.create_server(('127.0.0.1', 0)) as silent:
+            port = silent.getsockname()[1]
+            asking = subprocess.Popen(
+                [lastcall.PROGRAM, '-s', f'server.listen=127.0.0.1:{port}', '--health'])
+            try:
+                silent.settimeout(lastcall.scaled(10))
+                with silent.accept()[0]:
+                    asking.send_signal(signal.SIGINT)
+                    self.assertEqual(asking.wait(lastcall.scaled(2)), -signal.SIGINT)
+            finally:
+                asking.kill()
+                asking.wait()
 
 
 def children(parent):

@@ -39,45 +39,51 @@ static const struct {
     struct progress_view view;
     const char *line;
 } lines[] = {
-    /* total, drained, forced, elapsed, left */
-    {{1000, 812, 0, 1700, 6300, UNICODE(57)},
+    /* total, drained, forced, requests, elapsed, left */
+    {{1000, 812, 0, 0, 1700, 6300, UNICODE(57)},
      "draining ▕████████████░░░▏ 812/1000  forced 0  6.3 s left"},
-    {{1000, 812, 0, 1700, 6300, ASCII(0)},
+    {{1000, 812, 0, 0, 1700, 6300, ASCII(0)},
      "draining [###################-----] 812/1000  forced 0  6.3 s left"},
-    {{1000, 812, 0, 1700, 6300, ASCII(500)},
+    {{1000, 812, 0, 0, 1700, 6300, ASCII(500)},
      "draining [###################-----] 812/1000  forced 0  6.3 s left"},
-    {{1000, 1000, 0, 1700, 6300, UNICODE(80)},
+    {{1000, 1000, 0, 0, 1700, 6300, UNICODE(80)},
      "drained ▕████████████████████████▏ 1000/1000  forced 0  in 1.7 s"},
-    {{0, 0, 0, 0, 8000, ASCII(80)}, "drained [########################] 0/0  forced 0  in 0.0 s"},
-    {{1000, 999, 3, 7999, 1, ASCII(80)},
+    {{1000, 1000, 0, 2, 1700, 6300, UNICODE(80)},
+     "draining ▕████████████████████████▏ 1000/1000 +2 HTTP  forced 0  6.3 s left"},
+    {{0, 0, 0, 1, 200, 7800, ASCII(80)},
+     "draining [########################] 0/0 +1 HTTP  forced 0  7.8 s left"},
+    {{0, 0, 0, 0, 0, 8000, ASCII(80)},
+     "drained [########################] 0/0  forced 0  in 0.0 s"},
+    {{1000, 999, 3, 0, 7999, 1, ASCII(80)},
      "draining [#######################-] 999/1000  forced 3  0.1 s left"},
-    {{1000, 0, 0, 0, -5, ASCII(80)},
+    {{1000, 0, 0, 0, 0, -5, ASCII(80)},
      "draining [------------------------] 0/1000  forced 0  0.0 s left"},
-    {{1000, 1001, 0, 59999, 0, ASCII(80)},
+    {{1000, 1001, 0, 0, 59999, 0, ASCII(80)},
      "drained [########################] 1001/1000  forced 0  in 59.9 s"},
-    {{2, 1, 0, 0, 59901, ASCII(80)},
+    {{2, 1, 0, 0, 0, 59901, ASCII(80)},
      "draining [############------------] 1/2  forced 0  1 min 0 s left"},
-    {{2, 1, 0, 0, 125000, ASCII(80)},
+    {{2, 1, 0, 0, 0, 125000, ASCII(80)},
      "draining [############------------] 1/2  forced 0  2 min 5 s left"},
-    {{2, 1, 0, 0, 3660000, ASCII(80)},
+    {{2, 1, 0, 0, 0, 3660000, ASCII(80)},
      "draining [############------------] 1/2  forced 0  1 h 1 min left"},
     /* What goes when it gets narrow. */
-    {{1000, 812, 7, 0, 6300, ASCII(48)}, "draining [####--] 812/1000  forced 7  6.3 s left"},
-    {{1000, 812, 7, 0, 6300, ASCII(47)}, "draining 812/1000  forced 7  6.3 s left"},
-    {{1000, 812, 7, 0, 6300, ASCII(39)}, "draining 812/1000  forced 7  6.3 s left"},
-    {{1000, 812, 7, 0, 6300, ASCII(38)}, "812/1000  forced 7  6.3 s left"},
-    {{1000, 812, 7, 0, 6300, ASCII(29)}, "812/1000  forced 7  6.3 s"},
-    {{1000, 812, 7, 0, 6300, ASCII(24)}, "812/1000  6.3 s left"},
-    {{1000, 812, 7, 0, 6300, ASCII(20)}, "812/1000  6.3 s left"},
-    {{1000, 812, 7, 0, 6300, ASCII(19)}, "812/1000  6.3 s"},
-    {{1000, 812, 7, 0, 6300, ASCII(14)}, "812/1000"},
-    {{1000, 812, 7, 0, 6300, ASCII(7)}, "81 %"},
-    {{1000, 812, 7, 0, 6300, ASCII(3)}, ""},
-    {{10000000000000000000U, 9999999999999999999U, 0, 0, 6300, ASCII(20)}, "99 %"},
-    {{UINT64_MAX, UINT64_MAX, 0, 0, 6300, ASCII(20)}, "100 %"},
+    {{1000, 812, 7, 0, 0, 6300, ASCII(48)}, "draining [####--] 812/1000  forced 7  6.3 s left"},
+    {{1000, 812, 7, 0, 0, 6300, ASCII(47)}, "draining 812/1000  forced 7  6.3 s left"},
+    {{1000, 812, 7, 0, 0, 6300, ASCII(39)}, "draining 812/1000  forced 7  6.3 s left"},
+    {{1000, 812, 7, 0, 0, 6300, ASCII(38)}, "812/1000  forced 7  6.3 s left"},
+    {{1000, 812, 7, 0, 0, 6300, ASCII(29)}, "812/1000  forced 7  6.3 s"},
+    {{1000, 812, 7, 0, 0, 6300, ASCII(24)}, "812/1000  6.3 s left"},
+    {{1000, 812, 7, 0, 0, 6300, ASCII(20)}, "812/1000  6.3 s left"},
+    {{1000, 812, 7, 0, 0, 6300, ASCII(19)}, "812/1000  6.3 s"},
+    {{1000, 812, 7, 0, 0, 6300, ASCII(14)}, "812/1000"},
+    {{1000, 812, 7, 0, 0, 6300, ASCII(7)}, "81 %"},
+    {{1000, 812, 7, 0, 0, 6300, ASCII(3)}, ""},
+    {{10000000000000000000U, 9999999999999999999U, 0, 0, 0, 6300, ASCII(20)}, "99 %"},
+    {{UINT64_MAX, UINT64_MAX, 0, 0, 0, 6300, ASCII(20)}, "100 %"},
     /* Colours. */
-    {{4, 1, 0, 0, 100, COLOUR(43)}, "draining ▕\x1b[32m█░░░░░\x1b[0m▏ 1/4  forced 0  0.1 s left"},
-    {{4, 1, 1, 0, 100, COLOUR(43)},
+    {{4, 1, 0, 0, 0, 100, COLOUR(43)},
+     "draining ▕\x1b[32m█░░░░░\x1b[0m▏ 1/4  forced 0  0.1 s left"},
+    {{4, 1, 1, 0, 0, 100, COLOUR(43)},
      "draining ▕\x1b[32m█░░░░░\x1b[0m▏ 1/4  \x1b[31mforced 1\x1b[0m  0.1 s left"},
 };
 
@@ -102,7 +108,8 @@ static size_t lines_that_are_wrong(size_t width)
         uint64_t total = totals[i / 4 / COUNT(times) / 3];
         uint64_t drained = total / 2 * (i / 4 / COUNT(times) % 3);
         int64_t time = times[i / 4 % COUNT(times)];
-        struct progress_view view = {total, drained, drained, time, time, {width, i & 1, i & 2}};
+        struct progress_view view = {
+            total, drained, drained, drained, time, time, {width, i & 1, i & 2}};
         size_t length = progress_line(&view, line);
         if (length == 0 || length != strlen(line) || length + 1 >= PROGRESS_LINE_SIZE ||
             columns_of(line) > width)
@@ -123,7 +130,7 @@ START_TEST(the_bar_grows_with_the_count_and_is_full_at_the_end_only)
     char line[PROGRESS_LINE_SIZE];
     size_t before = 0;
     for (uint64_t drained = 0; drained <= 997; drained++) {
-        struct progress_view view = {997, drained, 0, 0, 0, ASCII(80)};
+        struct progress_view view = {997, drained, 0, 0, 0, 0, ASCII(80)};
         progress_line(&view, line);
         size_t full = strspn(strchr(line, '[') + 1, "#");
         ck_assert_uint_ge(full, before);
