@@ -31,11 +31,11 @@ enum origin_kind {
 
 struct origin {
     enum origin_kind kind;
-    struct slice scheme;
-    struct slice host; /* a name or an IPv4 address; IPv6: between its brackets */
+    uint16_t port; /* 0: none is given and the scheme has no default */
     bool six;
     unsigned char address[16]; /* `six`: what is compared */
-    uint16_t port;             /* 0: none is given and the scheme has no default */
+    struct slice scheme;
+    struct slice host; /* a name or an IPv4 address; IPv6: between its brackets */
 };
 
 /* What is allowed, for messages. */

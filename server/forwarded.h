@@ -18,9 +18,7 @@
 #include "config/origin.h"
 #include "server/handshake.h"
 
-#define FORWARDED_HOPS_MAX                                                                         \
-    64 /* proxies that are looked through; the rest of a list is not read                          \
-        */
+#define FORWARDED_HOPS_MAX 64 /* the rest of a list is not read */
 
 struct client {
     struct sockaddr_storage address; /* port 0: not told */

@@ -44,7 +44,7 @@ static void ask(const char *peer, const struct header *headers, size_t count, st
 static const struct row {
     const char *peer;
     struct header headers[4]; /* beside Host: own.example */
-    const char *address;
+    const char *address;      /* without a port that is not told */
     const char *host;
 } rows[] = {
     /* without a proxy, and with one that is not trusted */

@@ -118,8 +118,7 @@ static const char *const refused_exact[] = {
     "https://example\xEF\xBD\xA1org",
     "https://\xD0\xB5xample.org",
     "https://example.org\xE2\x80\x8B",
-    "https://ex\xC2\xAD"
-    "ample.org",
+    "https://example\xC2\xAD.org",
     "https://example.org\xC2\xA0",
     "\xEF\xBB\xBFhttps://example.org",
     "https://\xE2\x93\x94xample.org",
