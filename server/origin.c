@@ -45,8 +45,6 @@ enum origin_answer origin_allowed(const struct origin *list, size_t count,
         if (!header_is(&headers[i], "Origin"))
             continue;
         several = found != NULL;
-        if (several)
-            break;
         found = &headers[i];
     }
     if (found == NULL)
