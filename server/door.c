@@ -111,7 +111,8 @@ void door_identify(struct http_exchange *exchange, const struct network *trusted
     if (inet_pton(AF_INET, exchange->peer.host, &v4->sin_addr) != 1) {
         v6->sin6_family = AF_INET6;
         v6->sin6_port = htons(exchange->peer.port);
-        inet_pton(AF_INET6, exchange->peer.host, &v6->sin6_addr);
+        if (inet_pton(AF_INET6, exchange->peer.host, &v6->sin6_addr) != 1)
+            v6->sin6_family = AF_UNSPEC; /* nobody trusts that */
     }
     forwarded_read(address, exchange->headers, exchange->header_count, trusted, count,
                    &exchange->client);

@@ -125,6 +125,10 @@ int http_read(struct http_exchange *exchange, struct mg_connection *connection, 
         *why = "an HTTP/1.1 request needs a Host header";
         return 400;
     }
+    if (info->num_headers >= HTTP_HEADERS_MAX) { /* CivetWeb drops what comes behind them */
+        *why = "more than 63 header lines";
+        return 431;
+    }
     if (strlen(info->local_uri_raw) >= HTTP_PATH_MAX) {
         *why = "the path is longer than 4095 bytes";
         return 414;

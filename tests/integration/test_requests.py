@@ -34,6 +34,22 @@ class Targets(lastcall.Case):
         self.assertEqual(answer.status, 200)
 
 
+class Headers(lastcall.Case):
+    def test_a_request_with_more_header_lines_than_are_kept_is_431_whatever_it_asks_for(self):
+        """What is dropped could be the Origin."""
+        daemon = self.daemon()
+        upgrade = ('GET /echo HTTP/1.1', 'Host: x', 'Upgrade: websocket', 'Connection: Upgrade',
+                   'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==')
+        plain = ('GET /health/live HTTP/1.1', 'Host: x')
+        for lines, good in ((upgrade, 403), (plain, 200)):
+            for count in range(60, 70):
+                with self.subTest(good=good, headers=count):
+                    filler = [f'X-{i}: y' for i in range(count - len(lines))]
+                    answer = exchange(daemon.address,
+                                      raw(*lines, *filler, 'Origin: https://evil.example'))
+                    self.assertEqual(answer.status, good if count < 64 else 431)
+
+
 class Refusals(lastcall.Case):
     def test_a_refusal_is_logged_with_its_path(self):
         daemon = self.daemon()

@@ -26,7 +26,7 @@ static void say(int peer, int from, int to)
     uint8_t frames[256];
     size_t size = 0;
     for (int i = from; i <= to; i++) {
-        char text[8];
+        char text[16];
         int length = snprintf(text, sizeof text, "m%d", i);
         size += put_frame(frames + size, 0x81, shortest((size_t)length), 7, text, (size_t)length);
     }
@@ -36,7 +36,7 @@ static void say(int peer, int from, int to)
 static void hear(int peer, int from, int to)
 {
     for (int i = from; i <= to; i++) {
-        char text[8];
+        char text[16];
         snprintf(text, sizeof text, "m%d", i);
         peer_hears(peer, text);
     }
@@ -99,7 +99,7 @@ START_TEST(what_comes_after_our_close_is_taken_at_any_rate)
     say(peer, 1, 9);
     end_properly(&host, peer, 1001);
     for (int i = 1; i <= 9; i++) {
-        char text[16];
+        char text[32];
         snprintf(text, sizeof text, "message m%d;", i);
         ck_assert_ptr_nonnull(strstr(notes.text, text));
     }
