@@ -96,12 +96,18 @@ static int decode_braces(struct decoder *decoder)
     return decode_variable(decoder, name, begin, (size_t)(end - begin));
 }
 
+/* Whether a dollar before it stays as it is. */
+static bool begins_word(char byte)
+{
+    return byte >= 'a' && byte <= 'z';
+}
+
 /* Stands behind a dollar. */
 static int decode_dollar(struct decoder *decoder)
 {
     char next = *decoder->next;
 
-    if (next >= 'a' && next <= 'z') {
+    if (begins_word(next)) {
         buffer_add(decoder->out, "$", 1);
         return 0;
     }
@@ -192,7 +198,7 @@ int text_decode(const char *written, struct buffer *out, char *why, size_t size)
     return result < 0 || out->failed ? -1 : 0;
 }
 
-/* How many bytes a byte takes between quotes. */
+/* How many bytes a byte takes between quotes at most. */
 static size_t width(char byte)
 {
     return byte == '"' || byte == '$' ? 2 : 1;
@@ -217,7 +223,8 @@ static size_t piece_length(const char *text)
 static void print_escaped(FILE *out, const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
-        if (width(text[i]) == 2)
+        bool word = text[i] == '$' && i + 1 < length && begins_word(text[i + 1]);
+        if (width(text[i]) == 2 && !word)
             fputc(text[i], out);
         fputc(text[i], out);
     }

@@ -58,6 +58,8 @@ static const struct row good[] = {
     {"[shutdown]\nclose_reason = one\n two ; c\n\tthree\n", "\nclose_reason = one two three\n"},
     {"[shutdown]\nclose_reason = \"one\"\n  \"two\" \"three\"\n", "\nclose_reason = onetwothree\n"},
     {"[shutdown]\nclose_reason = $$5 and $$$$\n", "\nclose_reason = $$5 and $$$$\n"},
+    {"[shutdown]\nclose_reason = $word $$word $$$$word $$Word\n",
+     "\nclose_reason = $word $word $$$word $$Word\n"},
     {"[shutdown]\nclose_reason = ${GOOD} $${GOOD}\n",
      "\nclose_reason = \"it \"\"is\"\" "
      "$${X} $${GOOD}\"\n"},
