@@ -44,6 +44,8 @@ struct example {
 static const struct example examples[] = {
     {"page", "/", "..."},
     {"health", "/health/*", "..."},
+    {"redirect", "/old/*", "https://example.org/$rest"},
+    {"respond", "/robots.txt", "..."},
     {"static", "/files/*", "/srv/files"},
     {"", "/", "..."},
 };

@@ -123,6 +123,8 @@ extern const struct handler handler_echo;
 extern const struct handler handler_health;
 extern const struct handler handler_metrics;
 extern const struct handler handler_page;
+extern const struct handler handler_redirect;
+extern const struct handler handler_respond;
 extern const struct handler handler_static;
 
 #endif
