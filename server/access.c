@@ -41,6 +41,7 @@ enum {
 struct line {
     char *data;
     size_t length;
+    bool full; /* it has forgotten something */
 };
 
 static struct {
@@ -61,15 +62,14 @@ bool access_on(void)
 
 /* --- characters --- */
 
-/* ngx_http_log_module's escapes. Returns the bytes read. */
-static size_t escape_byte(bool blanks, const char *at, char out[ESCAPED_MAX], size_t *written)
+/* The number of bytes at `at` that are written as they are. */
+static size_t plain_length(enum style style, const char *at, size_t left)
 {
-    unsigned char byte = (unsigned char)*at;
-    if (byte < ' ' || byte >= 0x7F || byte == '"' || byte == '\\' || (blanks && byte == ' '))
-        *written = (size_t)snprintf(out, ESCAPED_MAX, "\\x%02X", byte);
-    else
-        out[(*written)++] = *at;
-    return 1;
+    size_t length = 0;
+    while (length < left && at[length] >= ' ' && at[length] < 0x7F && at[length] != '"' &&
+           at[length] != '\\' && (at[length] != ' ' || style != STYLE_WORD))
+        length++;
+    return length;
 }
 
 /* The bytes of the character of UTF-8 at `at`; 0: there is none. */
@@ -92,19 +92,33 @@ static size_t escape_json(const char *at, size_t left, char out[ESCAPED_MAX], si
         *written = (size_t)snprintf(out, ESCAPED_MAX, "\\u%04x", byte);
     else if (byte == 0xC2 && (unsigned char)at[1] < 0xA0)
         *written = (size_t)snprintf(out, ESCAPED_MAX, "\\u%04x", (unsigned char)at[1]);
-    else if (byte == '"' || byte == '\\')
+    else if (length == 1)
         *written = (size_t)snprintf(out, ESCAPED_MAX, "\\%c", byte);
     else
         memcpy(out, at, *written = length);
     return length > 0 ? length : 1;
 }
 
-static size_t escape(enum style style, const char *at, size_t left, char out[ESCAPED_MAX],
-                     size_t *written)
+/* The next part of a text: bytes as they are, or one character that has to be escaped. */
+struct part {
+    const char *text;
+    size_t length;
+    size_t read; /* so many bytes it stands for */
+    char escaped[ESCAPED_MAX];
+};
+
+static void read_part(struct part *part, enum style style, const char *at, size_t left)
 {
-    *written = 0;
-    return style == STYLE_JSON ? escape_json(at, left, out, written)
-                               : escape_byte(style == STYLE_WORD, at, out, written);
+    part->text = at;
+    part->length = part->read = plain_length(style, at, left);
+    if (part->length > 0)
+        return;
+    part->text = part->escaped;
+    part->read = 1;
+    if (style == STYLE_JSON)
+        part->read = escape_json(at, left, part->escaped, &part->length);
+    else /* as nginx does (ngx_http_log_module) */
+        part->length = (size_t)snprintf(part->escaped, ESCAPED_MAX, "\\x%02X", (unsigned char)*at);
 }
 
 /* --- pieces --- */
@@ -118,7 +132,7 @@ static struct piece piece_of(enum style style, const char *text, size_t limit)
 /* A path that was sent with %3F holds a question mark, and may hold what should not be seen. */
 static struct piece path_piece(enum style style, const char *path)
 {
-    struct piece piece = piece_of(style, path, 0);
+    struct piece piece = piece_of(style, path, LOG_LINE_MAX);
     const char *mark = piece.length == 0 ? NULL : memchr(path, '?', piece.length);
     if (mark != NULL) {
         piece.length = (size_t)(mark - path) + 1;
@@ -147,17 +161,18 @@ static struct piece referer_piece(enum style style, const char *referer, char co
     /* Longer than a line it is cut again, and visibly, when it is written. */
     snprintf(copy, LOG_LINE_MAX, "%.*s%.*s", (int)authority, referer, (int)(end - host),
              referer + host);
-    return piece_of(style, copy, 0);
+    return piece_of(style, copy, LOG_LINE_MAX);
 }
 
 /* How much the piece takes, escaped; counted no further than the length of a line. */
 static size_t piece_size(const struct piece *piece)
 {
-    char out[ESCAPED_MAX];
-    size_t written;
+    struct part part;
     size_t size = piece->cut ? strlen(CUT) : 0;
-    for (size_t i = 0; i < piece->length && size <= LOG_LINE_MAX; size += written)
-        i += escape(piece->style, piece->text + i, piece->length - i, out, &written);
+    for (size_t i = 0; i < piece->length && size <= LOG_LINE_MAX; i += part.read) {
+        read_part(&part, piece->style, piece->text + i, piece->length - i);
+        size += part.length;
+    }
     return size;
 }
 
@@ -183,8 +198,10 @@ static void share(size_t room, struct piece pieces[LONG_COUNT])
 static void put(struct line *line, const char *data, size_t length)
 {
     size_t room = LOG_LINE_MAX - line->length - 1;
-    if (length > room)
+    if (length > room) {
         length = room;
+        line->full = true;
+    }
     memcpy(line->data + line->length, data, length);
     line->length += length;
 }
@@ -206,17 +223,20 @@ static void put_piece(struct line *line, const struct piece *piece)
         print(line, "%s", piece->style == STYLE_JSON ? "" : "-");
         return;
     }
-    char out[ESCAPED_MAX];
-    size_t written;
-    bool cut = piece->cut || piece_size(piece) > piece->limit;
-    size_t limit = piece->limit;
+    struct part part;
+    bool cut = piece->cut ||
+               (piece->limit < piece->length * ESCAPED_MAX && piece_size(piece) > piece->limit);
+    size_t room = piece->limit;
     if (cut)
-        limit = limit > strlen(CUT) ? limit - strlen(CUT) : 0;
-    for (size_t i = 0, used = 0; i < piece->length; used += written) {
-        i += escape(piece->style, piece->text + i, piece->length - i, out, &written);
-        if (used + written > limit)
+        room = room > strlen(CUT) ? room - strlen(CUT) : 0;
+    for (size_t i = 0; i < piece->length && room > 0; i += part.read) {
+        read_part(&part, piece->style, piece->text + i, piece->length - i);
+        if (part.length > room && part.text == part.escaped)
             break;
-        put(line, out, written);
+        if (part.length > room)
+            part.length = room;
+        put(line, part.text, part.length);
+        room -= part.length;
     }
     if (cut && piece->limit >= strlen(CUT))
         put(line, CUT, strlen(CUT));
@@ -319,14 +339,21 @@ size_t access_format(char text[LOG_LINE_MAX], enum log_format format,
     struct piece pieces[LONG_COUNT] = {
         [PATH] = path_piece(json ? STYLE_JSON : STYLE_WORD, entry->path),
         [REFERER] = referer_piece(quoted, entry->referer, referer),
-        [USER_AGENT] = piece_of(quoted, entry->user_agent, 0),
+        [USER_AGENT] = piece_of(quoted, entry->user_agent, LOG_LINE_MAX),
     };
+    void (*write)(struct line *, const struct access_entry *, const struct piece *) =
+        json ? format_json : format_text;
     struct line line = {.data = text};
-    /* First with nothing of the long ones, to see what is left for them. */
-    (json ? format_json : format_text)(&line, entry, pieces);
-    share(LOG_LINE_MAX - 1 - line.length, pieces);
-    line.length = 0;
-    (json ? format_json : format_text)(&line, entry, pieces);
+    write(&line, entry, pieces);
+    if (line.full) { /* see what is left without the long ones, and share that */
+        for (size_t i = 0; i < LONG_COUNT; i++)
+            pieces[i].limit = 0;
+        line = (struct line){.data = text};
+        write(&line, entry, pieces);
+        share(LOG_LINE_MAX - 1 - line.length, pieces);
+        line.length = 0;
+        write(&line, entry, pieces);
+    }
     text[line.length++] = '\n';
     return line.length;
 }
