@@ -4,9 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "config/text.h"
+#include "server/json_escape.h"
 
-#define ESCAPED_MAX 8 /* bytes that one character becomes at most */
 #define CUT "..."
 
 /* How a text is written. */
@@ -72,39 +71,12 @@ static size_t plain_length(enum style style, const char *at, size_t left)
     return length;
 }
 
-/* The bytes of the character of UTF-8 at `at`; 0: there is none. */
-static size_t character_length(const char *at, size_t left)
-{
-    unsigned char lead = (unsigned char)*at;
-    size_t length = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    return length <= left && text_is_utf8(at, length) ? length : 0;
-}
-
-/* RFC 8259, section 7. What is not UTF-8 becomes U+FFFD; control characters, those above ASCII
-   included, are escaped because some terminals obey them. Returns the bytes read. */
-static size_t escape_json(const char *at, size_t left, char out[ESCAPED_MAX], size_t *written)
-{
-    unsigned char byte = (unsigned char)*at;
-    size_t length = character_length(at, left);
-    if (length == 0)
-        *written = (size_t)snprintf(out, ESCAPED_MAX, "\\ufffd");
-    else if (byte < ' ' || byte == 0x7F)
-        *written = (size_t)snprintf(out, ESCAPED_MAX, "\\u%04x", byte);
-    else if (byte == 0xC2 && (unsigned char)at[1] < 0xA0)
-        *written = (size_t)snprintf(out, ESCAPED_MAX, "\\u%04x", (unsigned char)at[1]);
-    else if (length == 1)
-        *written = (size_t)snprintf(out, ESCAPED_MAX, "\\%c", byte);
-    else
-        memcpy(out, at, *written = length);
-    return length > 0 ? length : 1;
-}
-
 /* The next part of a text: bytes as they are, or one character that has to be escaped. */
 struct part {
     const char *text;
     size_t length;
     size_t read; /* so many bytes it stands for */
-    char escaped[ESCAPED_MAX];
+    char escaped[JSON_ESCAPED_MAX];
 };
 
 static void read_part(struct part *part, enum style style, const char *at, size_t left)
@@ -116,9 +88,10 @@ static void read_part(struct part *part, enum style style, const char *at, size_
     part->text = part->escaped;
     part->read = 1;
     if (style == STYLE_JSON)
-        part->read = escape_json(at, left, part->escaped, &part->length);
+        part->read = json_escape(at, left, part->escaped, &part->length);
     else /* as nginx does (ngx_http_log_module) */
-        part->length = (size_t)snprintf(part->escaped, ESCAPED_MAX, "\\x%02X", (unsigned char)*at);
+        part->length =
+            (size_t)snprintf(part->escaped, JSON_ESCAPED_MAX, "\\x%02X", (unsigned char)*at);
 }
 
 /* --- pieces --- */
@@ -224,8 +197,8 @@ static void put_piece(struct line *line, const struct piece *piece)
         return;
     }
     struct part part;
-    bool cut = piece->cut ||
-               (piece->limit < piece->length * ESCAPED_MAX && piece_size(piece) > piece->limit);
+    bool cut = piece->cut || (piece->limit < piece->length * JSON_ESCAPED_MAX &&
+                              piece_size(piece) > piece->limit);
     size_t room = piece->limit;
     if (cut)
         room = room > strlen(CUT) ? room - strlen(CUT) : 0;

@@ -178,14 +178,17 @@ int http_begin(const struct http_request *request, const struct http_answer *ans
 {
     struct http_exchange *exchange = exchange_of(request);
     char date[64];
+    char length_header[48] = "";
     time_t now = time(NULL);
     struct tm utc;
+    if (answer->status != 204 && answer->status != 304) /* RFC 9110, section 8.6 */
+        snprintf(length_header, sizeof length_header, "Content-Length: %lld\r\n",
+                 (long long)answer->length);
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &utc));
     int length = snprintf(
         exchange->output, sizeof exchange->output,
-        "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\n"
-        "Content-Length: %lld\r\n%s%s%s%s\r\n",
-        answer->status, http_reason(answer->status), date, (long long)answer->length,
+        "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\n%s%s%s%s%s\r\n", answer->status,
+        http_reason(answer->status), date, length_header,
         answer->type == NULL ? "" : "Content-Type: ", answer->type == NULL ? "" : answer->type,
         answer->type == NULL ? "" : "\r\n", answer->headers == NULL ? "" : answer->headers);
     if (length < 0 || (size_t)length >= sizeof exchange->output) {

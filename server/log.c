@@ -11,7 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config/text.h"
 #include "server/clock.h"
+#include "server/json_escape.h"
 
 enum { QUEUE_LINES = 1024 };
 
@@ -67,29 +69,29 @@ static void put_text(struct text *text, const char *data)
     put(text, data, strlen(data));
 }
 
-/* Quoted as JSON wants it; whatever is not ASCII is let through, control bytes are not. */
+/* Quoted as JSON wants it. */
 static void put_quoted(struct text *text, const char *data)
 {
+    size_t left = strlen(data);
     put_text(text, "\"");
-    for (const char *p = data; *p != '\0'; p++) {
-        unsigned char byte = (unsigned char)*p;
-        char escape[8];
-        if (byte == '"' || byte == '\\')
-            put(text, (const char[]){'\\', *p}, 2);
-        else if (byte < 0x20 || byte == 0x7f)
-            put(text, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", byte));
-        else
-            put(text, p, 1);
+    while (left > 0) {
+        char escaped[JSON_ESCAPED_MAX];
+        size_t written;
+        size_t read = json_escape(data, left, escaped, &written);
+        put(text, escaped, written);
+        data += read;
+        left -= read;
     }
     put_text(text, "\"");
 }
 
 static bool is_plain(const char *data)
 {
-    if (*data == '\0')
+    if (*data == '\0' || !text_is_utf8(data, strlen(data)))
         return false;
     for (const char *p = data; *p != '\0'; p++)
-        if ((unsigned char)*p <= ' ' || *p == '"' || *p == '=' || *p == '\\' || *p == 0x7f)
+        if ((unsigned char)*p <= ' ' || *p == '"' || *p == '=' || *p == '\\' || *p == 0x7f ||
+            ((unsigned char)*p == 0xC2 && (unsigned char)p[1] < 0xA0)) /* control, too */
             return false;
     return true;
 }
