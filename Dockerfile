@@ -10,6 +10,7 @@ RUN cmake -S /source -B /build -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTA
 FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libcivetweb1 libinih1 libjansson4 libssl3 libuv1 \
+        media-types \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /image /
 COPY deploy/lastcall.ini /etc/lastcall/lastcall.ini

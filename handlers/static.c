@@ -1,115 +1,113 @@
 /*
  * static: files below one folder, and nothing else.
  *
- * The kernel keeps a path below the folder (openat2, RESOLVE_BENEATH), so there is no rule about
- * dots or links here that could be wrong. Whatever cannot be served is a plain 404: an answer never
- * tells what exists outside, or what exists and may not be read.
+ * Whatever cannot be served is a plain 404: an answer never tells what exists outside, or what
+ * exists and may not be read.
+ *
+ * What would be sent is chosen first, the file or the .gz beside it; the conditions and the range
+ * of the request then count for that (RFC 9110, sections 12 to 14).
  */
 #include "handlers/handler.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#define BUFFER_SIZE 16384 /* request threads have small stacks */
-#define OPEN_TRIES 8      /* openat2 asks for another try when a folder is renamed meanwhile */
+#include "server/coding.h"
+#include "server/date.h"
+#include "server/folder.h"
+#include "server/media_type.h"
+#include "server/precondition.h"
+#include "server/range.h"
 
-enum { OPTION_ROOT, OPTION_INDEX };
+#define TYPES_FILE "/etc/mime.types"
+
+enum {
+    QUERY_MAX = 1024,     /* of a redirect; one that is longer is left out */
+    TAG_SIZE = 72,        /* four numbers of 64 bits in hexadecimal, what is between, a zero */
+    HEADERS_SIZE = 512,   /* the longest come to 350 */
+    CACHE_MAX = 31536000, /* seconds: a year, which caches take for always */
+    MILLISECONDS = 1000,
+};
+
+enum { OPTION_ROOT, OPTION_INDEX, OPTION_CACHE };
 
 static const struct option options[] = {
     [OPTION_ROOT] = {.name = "root",
                      .type = OPTION_TEXT,
                      .minimum = 1,
                      .maximum = PATH_MAX - 1,
-                     .help = "the folder; files below it are served, and nothing else"},
+                     .help =
+                         "the folder; files below it are served, and nothing else: no link that "
+                         "leads out, and no name that begins with a dot but /.well-known. NAME.gz "
+                         "beside NAME is sent to those who take gzip, unless it is the older one"},
     [OPTION_INDEX] = {.name = "index",
                       .type = OPTION_TEXT,
                       .fallback = "index.html",
                       .minimum = 1,
                       .maximum = NAME_MAX,
                       .help = "the file that answers for a folder"},
+    [OPTION_CACHE] = {.name = "cache",
+                      .type = OPTION_DURATION,
+                      .fallback = "0",
+                      .minimum = 0,
+                      .maximum = (int64_t)CACHE_MAX * MILLISECONDS,
+                      .help = "how long browsers and proxies may use a file without asking again, "
+                              "in whole seconds; 0: they keep it, and ask each time whether it has "
+                              "changed"},
     {0},
 };
-
-enum { QUERY_MAX = 1024 }; /* of a redirect; a longer query is left out */
 
 struct folder {
     int descriptor;
     const char *index;
+    char cache[32]; /* the value of Cache-Control */
 };
 
-/* By the end of the name, in any case. */
-static const struct {
-    const char *ending;
+/* What is sent for a path. */
+struct found {
+    int file;
+    struct stat about;
+    bool gzip;   /* it is the .gz beside the file that was asked for */
+    bool varies; /* there is one */
     const char *type;
-} types[] = {
-    {".html", "text/html; charset=utf-8"},
-    {".htm", "text/html; charset=utf-8"},
-    {".css", "text/css; charset=utf-8"},
-    {".js", "text/javascript; charset=utf-8"},
-    {".mjs", "text/javascript; charset=utf-8"},
-    {".txt", "text/plain; charset=utf-8"},
-    {".md", "text/markdown; charset=utf-8"},
-    {".csv", "text/csv; charset=utf-8"},
-    {".xml", "application/xml"},
-    {".json", "application/json"},
-    {".webmanifest", "application/manifest+json"},
-    {".wasm", "application/wasm"},
-    {".pdf", "application/pdf"},
-    {".zip", "application/zip"},
-    {".gz", "application/gzip"},
-    {".svg", "image/svg+xml"},
-    {".png", "image/png"},
-    {".jpg", "image/jpeg"},
-    {".jpeg", "image/jpeg"},
-    {".gif", "image/gif"},
-    {".webp", "image/webp"},
-    {".avif", "image/avif"},
-    {".ico", "image/vnd.microsoft.icon"},
-    {".woff", "font/woff"},
-    {".woff2", "font/woff2"},
-    {".mp3", "audio/mpeg"},
-    {".ogg", "audio/ogg"},
-    {".mp4", "video/mp4"},
-    {".webm", "video/webm"},
+    int64_t modified; /* for Last-Modified, in seconds since 1970 */
+    char tag[TAG_SIZE];
 };
 
-static const char *type_of(const char *path)
-{
-    size_t length = strlen(path);
+/* One table for all routes, from the first start to the last stop. */
+static struct media_types *types;
+static size_t folder_count;
 
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        size_t ending = strlen(types[i].ending);
-        if (length > ending && strcasecmp(path + length - ending, types[i].ending) == 0)
-            return types[i].type;
-    }
-    return "application/octet-stream";
+/* --- start and stop --- */
+
+static void write_cache(int64_t milliseconds, char *text, size_t size)
+{
+    int64_t seconds = (milliseconds + MILLISECONDS - 1) / MILLISECONDS;
+
+    if (seconds == 0)
+        snprintf(text, size, "no-cache");
+    else
+        snprintf(text, size, "max-age=%" PRId64, seconds);
 }
 
-/* Opens what `path` names below the folder. Returns a descriptor, or -1 with errno. */
-static int open_below(int folder, const char *path, uint64_t flags)
+static void static_stop(void *state)
 {
-    const struct open_how how = {
-        .flags = flags | O_CLOEXEC,
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
-    };
-    long descriptor = -1;
+    struct folder *folder = state;
 
-    for (int i = 0; i < OPEN_TRIES; i++) {
-        descriptor = syscall(SYS_openat2, folder, path, &how, sizeof how);
-        if (descriptor >= 0 || (errno != EAGAIN && errno != EINTR))
-            break;
-    }
-    return (int)descriptor;
+    if (folder->descriptor >= 0)
+        close(folder->descriptor);
+    free(folder);
+    if (--folder_count > 0)
+        return;
+    media_types_free(types);
+    types = NULL;
 }
 
 static int static_start(const struct option_value *values, void **state, char *error,
@@ -117,57 +115,59 @@ static int static_start(const struct option_value *values, void **state, char *e
 {
     const char *root = values[OPTION_ROOT].text;
     struct folder *folder = malloc(sizeof *folder);
-    int probe;
+    char why[256];
 
-    if (folder == NULL) {
+    if (types == NULL)
+        types = media_types_read(TYPES_FILE);
+    if (folder == NULL || types == NULL) {
         snprintf(error, error_size, "root = %s: out of memory", root);
+        free(folder);
         return -1;
     }
+    folder_count++;
     folder->index = values[OPTION_INDEX].text;
-    folder->descriptor = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    write_cache(values[OPTION_CACHE].number, folder->cache, sizeof folder->cache);
+    folder->descriptor = folder_open(root, why, sizeof why);
     if (folder->descriptor < 0) {
-        snprintf(error, error_size, "root = %s: %s; name a folder that exists", root,
-                 errno == ENOTDIR ? "is not a folder" : strerror(errno));
-        goto failed;
+        snprintf(error, error_size, "root = %s: %s", root, why);
+        static_stop(folder);
+        return -1;
     }
-    probe = open_below(folder->descriptor, ".", O_PATH | O_DIRECTORY);
-    if (probe < 0) {
-        snprintf(error, error_size,
-                 "root = %s: openat2: %s; serving files needs Linux 5.6 or later, and a sandbox "
-                 "that allows this call",
-                 root, strerror(errno));
-        close(folder->descriptor);
-        goto failed;
-    }
-    close(probe);
     *state = folder;
     return 0;
-
-failed:
-    free(folder);
-    return -1;
 }
 
-static void static_stop(void *state)
-{
-    struct folder *folder = state;
+/* --- answers without a file --- */
 
-    close(folder->descriptor);
-    free(folder);
-}
-
-static void refuse(const struct http_request *request, int status, const char *text)
+static void refuse(const struct http_request *request, int status, const char *headers,
+                   const char *text)
 {
-    http_respond(request, status, "text/plain; charset=utf-8", text);
+    const struct http_answer answer = {.status = status,
+                                       .type = "text/plain; charset=utf-8",
+                                       .length = (int64_t)strlen(text),
+                                       .headers = headers};
+
+    if (http_begin(request, &answer) == 0)
+        http_write(request, text, strlen(text));
 }
 
 /* errno of a failed open as an answer. */
 static void refuse_open(const struct http_request *request, int error)
 {
     if (error == EMFILE || error == ENFILE || error == ENOMEM)
-        refuse(request, 503, "too many files are open, try again\n");
+        refuse(request, 503, NULL, "too many files are open, try again\n");
     else
-        refuse(request, 404, "not found\n");
+        refuse(request, 404, NULL, "not found\n");
+}
+
+/* Whether a query can be part of a header as it is. */
+static bool is_plain(const char *query)
+{
+    size_t length = 0;
+
+    while (query[length] > ' ' && query[length] <= '~')
+        length++;
+    return query[length] == '\0' && length < QUERY_MAX;
 }
 
 /*
@@ -187,7 +187,7 @@ static void redirect(const struct http_request *request)
     char *end = headers + strlen(headers);
 
     if (*name == '\0' || strlen(name) > NAME_MAX) {
-        refuse(request, 404, "not found\n");
+        refuse(request, 404, NULL, "not found\n");
         return;
     }
     for (; *name != '\0'; name++) {
@@ -196,99 +196,206 @@ static void redirect(const struct http_request *request)
         else
             end += sprintf(end, "%%%02X", (unsigned)(unsigned char)*name);
     }
-    if (request->query != NULL && strlen(request->query) < QUERY_MAX)
+    if (request->query != NULL && is_plain(request->query))
         sprintf(end, "/?%s\r\n", request->query);
     else
         memcpy(end, ending, sizeof ending);
     http_begin(request, &(struct http_answer){.status = 301, .headers = headers});
 }
 
-/* Sends an open file. One that shrinks meanwhile is cut off there: the server then ends the
- * connection, because it was told another length; what a growing one gains is left out. */
-static void send_file(const struct http_request *request, int file, const struct stat *about,
-                      const char *type)
-{
-    char headers[128];
-    char buffer[BUFFER_SIZE];
-    struct tm modified;
-    int64_t left = about->st_size;
+/* --- what is sent --- */
 
-    if (gmtime_r(&about->st_mtime, &modified) == NULL ||
-        strftime(headers, sizeof headers,
-                 "Last-Modified: %a, %d %b %Y %H:%M:%S GMT\r\nX-Content-Type-Options: nosniff\r\n",
-                 &modified) == 0)
-        headers[0] = '\0';
-    if (http_begin(request, &(struct http_answer){
-                                .status = 200, .type = type, .length = left, .headers = headers}))
-        return;
-    if (strcmp(request->method, "HEAD") == 0)
-        return;
-    while (left > 0) {
-        size_t want = left < BUFFER_SIZE ? (size_t)left : BUFFER_SIZE;
-        ssize_t got = read(file, buffer, want);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0 || http_write(request, buffer, (size_t)got) != 0)
-            return;
-        left -= got;
-    }
+static bool is_older(const struct stat *one, const struct stat *other)
+{
+    if (one->st_mtim.tv_sec != other->st_mtim.tv_sec)
+        return one->st_mtim.tv_sec < other->st_mtim.tv_sec;
+    return one->st_mtim.tv_nsec < other->st_mtim.tv_nsec;
 }
 
-/* Opens the folder's index instead of the folder. Returns a descriptor, or -1 with errno. */
-static int open_index(const struct folder *folder, const char *path, char *index, size_t size)
-{
-    int length = snprintf(index, size, "%s%s", path, folder->index);
-
-    if (length < 0 || (size_t)length >= size) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    /* Without O_NONBLOCK opening a FIFO would wait for someone to write into it. */
-    return open_below(folder->descriptor, index, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-}
-
-/* Answers for what was asked and opened; `file` stays the caller's. */
-static void answer_file(const struct http_request *request, int file, const char *path)
+/* Takes the .gz beside the file in its place, if the peer prefers it. One that is older than the
+   file is as none. */
+static void choose_gzip(const struct folder *folder, const struct http_request *request,
+                        const char *path, struct found *found)
 {
     struct stat about;
+    int file = folder_open_file(folder->descriptor, path, &about);
 
-    if (fstat(file, &about) != 0 || !S_ISREG(about.st_mode))
-        refuse(request, 404, "not found\n");
+    if (file < 0)
+        return;
+    found->varies = !is_older(&about, &found->about);
+    found->gzip = found->varies && coding_wants_gzip(request->header(request, "Accept-Encoding"));
+    close(found->gzip ? found->file : file);
+    if (found->gzip) {
+        found->file = file;
+        found->about = about;
+    }
+}
+
+/* The tag is strong: whoever changes a file changes its time, its size or its number. A time that
+   is still to come counts as now (RFC 9110, section 8.8.2.1). */
+static void describe(struct found *found, int64_t now)
+{
+    const struct stat *about = &found->about;
+
+    found->modified = about->st_mtim.tv_sec < now ? about->st_mtim.tv_sec : now;
+    snprintf(found->tag, TAG_SIZE, "\"%" PRIx64 "-%lx-%" PRIx64 "-%" PRIx64 "\"",
+             (uint64_t)about->st_mtim.tv_sec, (unsigned long)about->st_mtim.tv_nsec,
+             (uint64_t)about->st_size, (uint64_t)about->st_ino);
+}
+
+/* What 200, 206 and 304 have in common (RFC 9110, section 15.4.5). Returns its length. */
+static size_t write_common(const struct folder *folder, const struct found *found, char *headers)
+{
+    int length = snprintf(headers, HEADERS_SIZE, "ETag: %s\r\nCache-Control: %s\r\n%s", found->tag,
+                          folder->cache, found->varies ? "Vary: Accept-Encoding\r\n" : "");
+
+    return (size_t)length;
+}
+
+/* What comes with the file or a part of it. */
+static void write_rest(const struct found *found, int status, const struct range *part,
+                       char *headers, size_t size)
+{
+    char date[DATE_SIZE];
+    bool dated = date_write(found->modified, date) == 0;
+    int length = snprintf(headers, size,
+                          "%s%s%s%sAccept-Ranges: bytes\r\nX-Content-Type-Options: nosniff\r\n",
+                          dated ? "Last-Modified: " : "", dated ? date : "", dated ? "\r\n" : "",
+                          found->gzip ? "Content-Encoding: gzip\r\n" : "");
+
+    if (status == 206)
+        snprintf(headers + length, size - (size_t)length,
+                 "Content-Range: bytes %" PRId64 "-%" PRId64 "/%" PRId64 "\r\n", part->first,
+                 part->first + part->length - 1, (int64_t)found->about.st_size);
+}
+
+/*
+ * Answers 200, 206 or 304. A 304 has no body, and the length that 200 would have (RFC 9110, section
+ * 8.6). Of a file that shrinks meanwhile there is no rest: the server then ends the connection,
+ * because the peer was told another length. What a growing one gains is left out.
+ */
+static void send_found(const struct folder *folder, const struct http_request *request,
+                       const struct found *found, int status, const struct range *part)
+{
+    char headers[HEADERS_SIZE];
+    size_t length = write_common(folder, found, headers);
+    const struct http_answer answer = {.status = status,
+                                       .type = status == 304 ? NULL : found->type,
+                                       .length = part->length,
+                                       .headers = headers};
+
+    if (status != 304)
+        write_rest(found, status, part, headers + length, sizeof headers - length);
+    if (http_begin(request, &answer) == 0 && status != 304)
+        http_send_file(request, found->file, part->first, part->length);
+}
+
+static void refuse_range(const struct http_request *request, int64_t size)
+{
+    char headers[64];
+
+    snprintf(headers, sizeof headers, "Content-Range: bytes */%" PRId64 "\r\n", size);
+    refuse(request, 416, headers, "the range begins behind the end of the file\n");
+}
+
+/* Which part is asked for. Only GET knows ranges (RFC 9110, section 14.2). */
+static enum range_kind read_range(const struct http_request *request, const struct found *found,
+                                  const struct validators *validators, int64_t now,
+                                  struct range *part)
+{
+    const char *text = request->header(request, "Range");
+
+    if (text == NULL || strcmp(request->method, "GET") != 0 ||
+        !precondition_range(request->header(request, "If-Range"), validators, now))
+        return RANGE_ALL;
+    return range_parse(text, found->about.st_size, part);
+}
+
+/* Answers with what was found. */
+static void answer(const struct folder *folder, const struct http_request *request,
+                   const struct found *found, int64_t now)
+{
+    const struct validators validators = {.tag = found->tag, .modified = found->modified};
+    const struct preconditions conditions = {
+        .if_match = request->header(request, "If-Match"),
+        .if_none_match = request->header(request, "If-None-Match"),
+        .if_modified_since = request->header(request, "If-Modified-Since"),
+        .if_unmodified_since = request->header(request, "If-Unmodified-Since"),
+    };
+    int status = precondition_check(&conditions, &validators, now);
+    struct range part = {.first = 0, .length = found->about.st_size};
+
+    if (status == 200) {
+        static const int statuses[] = {
+            [RANGE_ALL] = 200, [RANGE_PART] = 206, [RANGE_UNSATISFIABLE] = 416};
+        status = statuses[read_range(request, found, &validators, now, &part)];
+    }
+    if (status == 412)
+        refuse(request, 412, NULL, "the file is another one now\n");
+    else if (status == 416)
+        refuse_range(request, found->about.st_size);
     else
-        send_file(request, file, &about, type_of(path));
+        send_found(folder, request, found, status, &part);
+}
+
+/* --- the path --- */
+
+/*
+ * Whether a name on the path begins with a dot: such files are not meant for everybody. Only the
+ * first name of a whole path may be .well-known (RFC 8615); a route's own part of the path was
+ * chosen by whoever wrote it.
+ */
+static bool is_hidden(const struct http_request *request)
+{
+    static const char known[] = ".well-known";
+    const char *name = request->rest;
+    size_t length = strcspn(name, "/");
+
+    if (strlen(request->path) == 1 + strlen(name) && length == strlen(known) &&
+        strncmp(name, known, length) == 0)
+        name += length;
+    for (; name != NULL; name = strchr(name, '/')) {
+        name += *name == '/' ? 1 : 0;
+        if (*name == '.')
+            return true;
+    }
+    return false;
 }
 
 static void static_http(void *state, const struct http_request *request)
 {
     const struct folder *folder = state;
-    const char *path = request->rest;
-    char index[PATH_MAX];
-    struct stat about;
-    int file;
+    const char *rest = request->rest;
+    size_t length = strlen(request->path);
+    bool is_folder = request->exact || request->path[length - 1] == '/';
+    char path[PATH_MAX + NAME_MAX + sizeof ".gz"];
+    struct found found = {0};
+    int64_t now = time(NULL);
 
     if (!http_gets(request))
         return;
-    if (strchr(path, '\\') != NULL) {
-        refuse(request, 404, "not found\n");
+    if (is_hidden(request) || strchr(rest, '\\') != NULL || strlen(rest) >= PATH_MAX) {
+        refuse(request, 404, NULL, "not found\n");
         return;
     }
-    file = open_below(folder->descriptor, *path == '\0' ? "." : path,
-                      O_RDONLY | O_NONBLOCK | O_NOCTTY);
-    if (file >= 0 && fstat(file, &about) == 0 && S_ISDIR(about.st_mode)) {
-        close(file);
-        if (!request->exact && request->path[strlen(request->path) - 1] != '/') {
-            redirect(request);
-            return;
-        }
-        file = open_index(folder, path, index, sizeof index);
-        path = index;
+    if (*rest == '\0' && !is_folder)
+        rest = ".";
+    length = (size_t)sprintf(path, "%s%s", rest, is_folder ? folder->index : "");
+    found.file = folder_open_file(folder->descriptor, path, &found.about);
+    if (found.file < 0 && errno == EISDIR && !is_folder) {
+        redirect(request);
+        return;
     }
-    if (file < 0) {
+    if (found.file < 0) {
         refuse_open(request, errno);
         return;
     }
-    answer_file(request, file, path);
-    close(file);
+    found.type = media_type_find(types, path);
+    memcpy(path + length, ".gz", sizeof ".gz");
+    choose_gzip(folder, request, path, &found);
+    describe(&found, now);
+    answer(folder, request, &found, now);
+    close(found.file);
 }
 
 const struct handler handler_static = {

@@ -1,142 +1,9 @@
-/* The static handler against a folder of its own; what it answers is caught by fakes. */
-#include <check.h>
+/* The static handler against a folder of its own: paths, links, files that change. */
 #include <fcntl.h>
-#include <ftw.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
-#include <unistd.h>
 
-#include "handlers/handler.h"
-
-#define LARGE 1000000
-
-static char folder[64]; /* holds outside.txt and root/ */
-static char root[sizeof folder + 8];
-static void *state;
-
-/* What the handler has answered. */
-static struct {
-    int begun;
-    int status;
-    char type[64];
-    char headers[2048];
-    int64_t length;
-    char body[LARGE + 1];
-    size_t size;
-    size_t fail_after;          /* the peer has gone after so many bytes; 0: it stays */
-    void (*before_write)(void); /* called once, before the first piece is taken */
-} answer;
-
-int http_begin(const struct http_request *request, const struct http_answer *begin)
-{
-    (void)request;
-    answer.begun++;
-    answer.status = begin->status;
-    answer.length = begin->length;
-    snprintf(answer.type, sizeof answer.type, "%s", begin->type == NULL ? "" : begin->type);
-    snprintf(answer.headers, sizeof answer.headers, "%s",
-             begin->headers == NULL ? "" : begin->headers);
-    return 0;
-}
-
-int http_write(const struct http_request *request, const void *data, size_t length)
-{
-    (void)request;
-    if (answer.before_write != NULL)
-        answer.before_write();
-    answer.before_write = NULL;
-    ck_assert_uint_le(answer.size + length, LARGE);
-    memcpy(answer.body + answer.size, data, length);
-    answer.size += length;
-    return answer.fail_after != 0 && answer.size >= answer.fail_after ? -1 : 0;
-}
-
-int http_respond(const struct http_request *request, int status, const char *type, const char *text)
-{
-    struct http_answer begin = {.status = status, .type = type, .length = (int64_t)strlen(text)};
-
-    http_begin(request, &begin);
-    return http_write(request, text, strlen(text));
-}
-
-int http_refuse_method(const struct http_request *request, const char *allowed)
-{
-    char headers[64];
-    struct http_answer begin = {.status = 405, .headers = headers};
-
-    snprintf(headers, sizeof headers, "Allow: %s\r\n", allowed);
-    return http_begin(request, &begin);
-}
-
-/* Asks on the route named by a slash and a star. */
-static void ask(const char *method, const char *path)
-{
-    struct http_request request = {.method = method, .path = path, .rest = path + 1};
-
-    answer.begun = 0;
-    answer.size = 0;
-    memset(answer.body, 0, sizeof answer.body);
-    handler_static.http(state, &request);
-    ck_assert_int_eq(answer.begun, 1);
-    if (answer.fail_after == 0 && strcmp(method, "HEAD") != 0)
-        ck_assert_uint_le(answer.size, (size_t)answer.length);
-}
-
-static const char *at(const char *name)
-{
-    static char path[PATH_MAX];
-
-    snprintf(path, sizeof path, "%s/%s", root, name);
-    return path;
-}
-
-static void write_file(const char *path, const char *text)
-{
-    FILE *file = fopen(path, "w");
-
-    ck_assert_ptr_nonnull(file);
-    ck_assert_int_ge(fputs(text, file), 0);
-    ck_assert_int_eq(fclose(file), 0);
-}
-
-static void set_up(void)
-{
-    const struct option_value values[] = {{.text = root}, {.text = "index.html"}};
-    char error[256];
-
-    snprintf(folder, sizeof folder, "/tmp/lastcall-static-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(root, sizeof root, "%s/root", folder);
-    ck_assert_int_eq(mkdir(root, 0755), 0);
-    write_file(at("../outside.txt"), "secret");
-    write_file(at("index.html"), "<p>home");
-    write_file(at("a b.txt"), "blanks");
-    write_file(at("empty.css"), "");
-    ck_assert_int_eq(mkdir(at("sub"), 0755), 0);
-    write_file(at("sub/index.html"), "<p>sub");
-    ck_assert_int_eq(mkdir(at("bare"), 0755), 0);
-    ck_assert_int_eq(handler_static.start(values, &state, error, sizeof error), 0);
-    memset(&answer, 0, sizeof answer);
-}
-
-static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *where)
-{
-    (void)about;
-    (void)kind;
-    (void)where;
-    return remove(path);
-}
-
-static void tear_down(void)
-{
-    handler_static.stop(state);
-    ck_assert_int_eq(nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
-}
+#include "tests/unit/static_support.h"
 
 START_TEST(a_file_comes_whole_with_type_length_and_date)
 {
@@ -243,6 +110,105 @@ START_TEST(a_redirect_carries_no_line_break_and_no_other_host)
     ck_assert_int_eq(mkdir(at("http:"), 0755), 0);
     ask("GET", "/http:");
     ck_assert_ptr_nonnull(strstr(answer.headers, "Location: http%3A/\r\n"));
+}
+END_TEST
+
+START_TEST(a_redirect_keeps_a_query_that_can_be_part_of_a_header)
+{
+    static const struct {
+        const char *query;
+        const char *location;
+    } rows[] = {
+        {"a=1&b=%20", "Location: sub/?a=1&b=%20\r\n"},
+        {"", "Location: sub/?\r\n"},
+        {"a\rSet-Cookie: x=1", "Location: sub/\r\n"},
+        {"a\nSet-Cookie: x=1", "Location: sub/\r\n"},
+        {"a\tb", "Location: sub/\r\n"},
+        {"\x7f", "Location: sub/\r\n"},
+        {"\xc3\xbc", "Location: sub/\r\n"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct http_request request = {
+            .method = "GET", .path = "/sub", .rest = "sub", .query = rows[i].query};
+        handler_static.http(state, &request);
+        ck_assert_int_eq(answer.status, 301);
+        ck_assert_str_eq(answer.headers, rows[i].location);
+    }
+}
+END_TEST
+
+START_TEST(a_redirect_leaves_a_query_out_that_is_too_long)
+{
+    char query[3000];
+    const struct http_request request = {
+        .method = "GET", .path = "/sub", .rest = "sub", .query = query};
+
+    memset(query, 'q', sizeof query);
+    query[sizeof query - 1] = '\0';
+    handler_static.http(state, &request);
+    ck_assert_str_eq(answer.headers, "Location: sub/\r\n");
+}
+END_TEST
+
+static const char *const hidden[] = {
+    "/.env",
+    "/.git/config",
+    "/sub/.htaccess",
+    "/sub/.d/x",
+    "/.",
+    "/...",
+    "/.well-knownx/a.txt",
+    "/.well-know/x",
+    "/sub/.well-known/x",
+    "/.well-known/.x",
+    "/.WELL-KNOWN/a.txt",
+    "/.well-known.txt",
+};
+
+START_TEST(a_name_that_begins_with_a_dot_is_not_there)
+{
+    static const char *const folders[] = {".git",         "sub/.d",          ".well-known",
+                                          ".well-knownx", "sub/.well-known", ".WELL-KNOWN"};
+    static const char *const files[] = {".env",
+                                        ".git/config",
+                                        "sub/.htaccess",
+                                        "sub/.d/x",
+                                        "...",
+                                        ".well-known.txt",
+                                        ".well-knownx/a.txt",
+                                        "sub/.well-known/x",
+                                        ".well-known/.x",
+                                        ".WELL-KNOWN/a.txt"};
+
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        ck_assert_int_eq(mkdir(at(folders[i]), 0755), 0);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        write_file(at(files[i]), "secret");
+    ask("GET", hidden[_i]);
+    ck_assert_int_eq(answer.status, 404);
+    ck_assert_ptr_null(strstr(answer.body, "secret"));
+}
+END_TEST
+
+START_TEST(well_known_is_there_at_the_top_and_as_a_route_of_its_own)
+{
+    struct http_request request = {.method = "GET", .header = find_asked};
+
+    ck_assert_int_eq(mkdir(at(".well-known"), 0755), 0);
+    write_file(at(".well-known/security.txt"), "whom to ask");
+    ask("GET", "/.well-known/security.txt");
+    ck_assert_int_eq(answer.status, 200);
+    ck_assert_str_eq(answer.body, "whom to ask");
+    ask("GET", "/.well-known");
+    ck_assert_int_eq(answer.status, 301);
+    request.path = "/.well-known/a b.txt";
+    request.rest = "a b.txt";
+    handler_static.http(state, &request);
+    ck_assert_int_eq(answer.status, 200);
+    request.path = "/files/.well-known/security.txt";
+    request.rest = ".well-known/security.txt";
+    handler_static.http(state, &request);
+    ck_assert_int_eq(answer.status, 404);
 }
 END_TEST
 
@@ -361,6 +327,21 @@ START_TEST(no_descriptor_is_left_behind)
 }
 END_TEST
 
+START_TEST(a_path_of_any_length_is_answered)
+{
+    static char path[PATH_MAX + 100] = "/";
+
+    for (size_t length = PATH_MAX - 300; length < sizeof path - 1; length++) {
+        memset(path + 1, 'x', length - 1);
+        for (size_t i = 200; i < length; i += 200)
+            path[i] = '/';
+        path[length] = '\0';
+        ask("GET", path);
+        ck_assert_int_eq(answer.status, 404);
+    }
+}
+END_TEST
+
 START_TEST(it_does_not_start_without_its_folder)
 {
     const char *const roots[] = {at("a b.txt"), "/nowhere/at/all"};
@@ -369,8 +350,7 @@ START_TEST(it_does_not_start_without_its_folder)
     void *none = NULL;
 
     for (size_t i = 0; i < 2; i++) {
-        const struct option_value values[] = {{.text = roots[i]}, {.text = "index.html"}};
-        ck_assert_int_eq(handler_static.start(values, &none, error, sizeof error), -1);
+        ck_assert_int_eq(start(roots[i], 0, &none, error, sizeof error), -1);
         ck_assert_ptr_nonnull(strstr(error, roots[i]));
         ck_assert_ptr_nonnull(strstr(error, reasons[i]));
         ck_assert_ptr_null(strchr(error, '\n'));
@@ -396,6 +376,11 @@ int main(void)
     tcase_add_test(tests, a_folder_without_its_slash_redirects_to_it);
     tcase_add_test(tests, the_route_itself_without_its_slash_redirects_to_it);
     tcase_add_test(tests, a_redirect_carries_no_line_break_and_no_other_host);
+    tcase_add_test(tests, a_redirect_keeps_a_query_that_can_be_part_of_a_header);
+    tcase_add_test(tests, a_redirect_leaves_a_query_out_that_is_too_long);
+    tcase_add_loop_test(tests, a_name_that_begins_with_a_dot_is_not_there, 0,
+                        sizeof hidden / sizeof *hidden);
+    tcase_add_test(tests, well_known_is_there_at_the_top_and_as_a_route_of_its_own);
     tcase_add_loop_test(tests, what_is_not_there_or_not_below_is_404, 0,
                         sizeof absent / sizeof *absent);
     tcase_add_test(tests, a_link_may_lead_inside_and_never_outside);
@@ -404,6 +389,7 @@ int main(void)
     tcase_add_test(tests, a_file_that_grows_meanwhile_sends_what_was_promised);
     tcase_add_test(tests, nothing_is_read_on_for_a_peer_that_has_gone);
     tcase_add_test(tests, no_descriptor_is_left_behind);
+    tcase_add_test(tests, a_path_of_any_length_is_answered);
     tcase_add_test(tests, it_does_not_start_without_its_folder);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
