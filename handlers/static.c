@@ -30,7 +30,7 @@
 
 enum {
     QUERY_MAX = 1024,     /* of a redirect; one that is longer is left out */
-    TAG_SIZE = 72,        /* four numbers of 64 bits in hexadecimal, what is between, a zero */
+    TAG_SIZE = 72,        /* three numbers of 64 bits in hexadecimal, what is between, a zero */
     HEADERS_SIZE = 512,   /* the longest come to 350 */
     CACHE_MAX = 31536000, /* seconds: a year, which caches take for always */
     MILLISECONDS = 1000,
@@ -231,16 +231,17 @@ static void choose_gzip(const struct folder *folder, const struct http_request *
     }
 }
 
-/* The tag is strong: whoever changes a file changes its time, its size or its number. A time that
-   is still to come counts as now (RFC 9110, section 8.8.2.1). */
+/* The tag is strong: whoever changes a file changes its time or its size. It is the same on every
+   server that has the same files, behind one balancer. A time that is still to come counts as now
+   (RFC 9110, section 8.8.2.1). */
 static void describe(struct found *found, int64_t now)
 {
     const struct stat *about = &found->about;
 
     found->modified = about->st_mtim.tv_sec < now ? about->st_mtim.tv_sec : now;
-    snprintf(found->tag, TAG_SIZE, "\"%" PRIx64 "-%lx-%" PRIx64 "-%" PRIx64 "\"",
+    snprintf(found->tag, TAG_SIZE, "\"%" PRIx64 "-%lx-%" PRIx64 "%s\"",
              (uint64_t)about->st_mtim.tv_sec, (unsigned long)about->st_mtim.tv_nsec,
-             (uint64_t)about->st_size, (uint64_t)about->st_ino);
+             (uint64_t)about->st_size, found->gzip ? "-gz" : "");
 }
 
 /* What 200, 206 and 304 have in common (RFC 9110, section 15.4.5). Returns its length. */
@@ -270,9 +271,8 @@ static void write_rest(const struct found *found, int status, const struct range
 }
 
 /*
- * Answers 200, 206 or 304. A 304 has no body, and the length that 200 would have (RFC 9110, section
- * 8.6). Of a file that shrinks meanwhile there is no rest: the server then ends the connection,
- * because the peer was told another length. What a growing one gains is left out.
+ * Answers 200, 206 or 304. Of a file that shrinks meanwhile there is no rest: the server then ends
+ * the connection, because the peer was told another length. What a growing one gains is left out.
  */
 static void send_found(const struct folder *folder, const struct http_request *request,
                        const struct found *found, int status, const struct range *part)

@@ -25,7 +25,7 @@
 enum {
     QUEUE = 20,         /* connections that wait for a thread */
     BACKLOG = 4096,     /* connections that wait in the kernel */
-    EACH_THREAD = 2,    /* low descriptors: its connection, and a file that a handler has open */
+    EACH_THREAD = 3,    /* low descriptors: its connection, and files that a handler has open */
     SPARE_LOW = 32,     /* for what was there before */
     REFUSAL_BURST = 20, /* refusals of one kind that are logged at once */
     SELF_TEST_SECONDS = 5,

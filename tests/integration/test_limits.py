@@ -83,7 +83,7 @@ class Connections(lastcall.Case):
 
     def test_auto_leaves_room_for_what_many_loops_and_threads_need(self):
         daemon = self.daemon('limits.connections=auto', 'server.loops=64',
-                             'server.http_threads=64', descriptors=560)
+                             'server.http_threads=64', descriptors=624)
         connections = daemon.logged('ready')[0]['connections']
         self.assertGreater(connections, 10)
         for peer in [self.websocket(daemon) for _ in range(connections)]:
