@@ -29,14 +29,15 @@ class Files(lastcall.Case):
         content = os.urandom(1 << 16) * (SIZE >> 16)
         with open(os.path.join(directory, 'big'), 'wb') as file:
             file.write(content)
+        self.folder, self.content = directory, content
         self.digest = hashlib.sha256(content).hexdigest()
         return self.daemon(*settings, routes={'/files/*': {'handler': 'static',
                                                            'root': directory}}, **options)
 
-    def download(self, daemon):
+    def download(self, daemon, *headers):
         """A download that has begun and is not being read."""
         peer = self.peer(daemon, receive_buffer=16384)
-        peer.send(request_head('/files/big'))
+        peer.send(request_head('/files/big', headers=headers))
         peer.head = peer.read_until(b'\r\n\r\n')
         return peer
 
@@ -188,6 +189,30 @@ class Downloads(Files):
         self.assertWithin(daemon.ended - arrived, 0.7, 'the exit follows the download')
         self.assertEqual((stopped['http_finished'], stopped['http_cut']), (1, 0))
         self.assertEqual(stopped['mg_stop'], 'returned')
+
+    def test_a_part_of_a_file_under_way_arrives_whole(self):
+        daemon = self.files(*LONG)
+        peer = self.download(daemon, f'Range: bytes=-{SIZE - 5}')
+        daemon.send_signal()
+        daemon.wait_log('draining')
+        answer = Response(peer.head + peer.read_to_end())
+        self.assertEqual(answer.status, 206)
+        self.assertEqual(answer.header('content-range'), f'bytes 5-{SIZE - 1}/{SIZE}')
+        digest = hashlib.sha256(self.content[5:]).hexdigest()
+        self.assertEqual(hashlib.sha256(answer.body).hexdigest(), digest)
+        stopped = daemon.wait_exit(0)
+        self.assertEqual((stopped['http_finished'], stopped['http_cut']), (1, 0))
+
+    def test_a_file_that_shrinks_while_it_is_sent_and_the_server_stops_does_not_delay_the_exit(self):
+        daemon = self.files(*LONG)
+        peer = self.download(daemon)
+        os.truncate(os.path.join(self.folder, 'big'), SIZE // 2)
+        daemon.send_signal()
+        daemon.wait_log('draining')
+        self.assertLess(len(peer.read_to_end()), SIZE)
+        arrived = time.monotonic()
+        daemon.wait_exit(0)
+        self.assertWithin(daemon.ended - arrived, 0.7, 'the exit follows the download')
 
     def test_sessions_are_closed_at_once_while_a_download_goes_on(self):
         daemon = self.files(*LONG)
