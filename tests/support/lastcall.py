@@ -90,10 +90,11 @@ def ini(sections, routes):
 
 
 class Daemon:
-    """A running daemon. `settings` are 'section.key=value' on top of BASE; `routes` on ROUTES."""
+    """A running daemon. `settings` are 'section.key=value' on top of BASE; `routes` on ROUTES.
+    `plain`: without a file, so that its embedded default is served."""
 
     def __init__(self, directory, settings=(), routes=None, arguments=(), environment=None,
-                 descriptors=None):
+                 descriptors=None, plain=False):
         sections = {name: dict(keys) for name, keys in BASE.items()}
         for setting in settings:
             name, value = setting.split('=', 1)
@@ -103,6 +104,8 @@ class Daemon:
         with open(self.config, 'w') as file:
             file.write(ini(sections, {**ROUTES, **(routes or {})}))
         command = [PROGRAM, '-c', self.config, *arguments]
+        if plain:
+            command = [PROGRAM, '-s', 'server.listen=127.0.0.1:0', *arguments]
         if descriptors:
             command = ['prlimit', f'--nofile={descriptors}:{descriptors}', '--', *command]
         self.process = subprocess.Popen(
