@@ -16,7 +16,8 @@
 #include "server/takeover.h"
 
 enum {
-    LINGER = 1000, /* milliseconds that a peer may go on sending an unwanted body */
+    LINGER = 1000,    /* milliseconds that a peer may go on sending an unwanted body */
+    SHOWN_SIZE = 256, /* of a path or an Origin in the log */
 };
 
 /* --- refusals --- */
@@ -47,6 +48,19 @@ const struct refusal door_refusals[] = {
                       .why = "the peer has reset the connection"},
 };
 
+/* What of a peer's text is logged: what others need has room beside it, and behind a question mark
+   there may be what nobody should see. */
+static const char *shorten(const char *text, char copy[SHOWN_SIZE])
+{
+    size_t length = strcspn(text, "?");
+    bool whole = text[length] == '\0' && length < SHOWN_SIZE;
+    size_t most = SHOWN_SIZE - sizeof "...";
+    if (!whole && length > most)
+        length = most;
+    snprintf(copy, SHOWN_SIZE, "%.*s%s", (int)length, text, whole ? "" : "...");
+    return copy;
+}
+
 static void log_refusal(struct server *server, const struct http_exchange *exchange,
                         const struct refusal *refusal)
 {
@@ -64,16 +78,21 @@ static void log_refusal(struct server *server, const struct http_exchange *excha
     else
         address_join(exchange->request.remote_address, exchange->request.remote_port, address,
                      sizeof address);
+    char origin[SHOWN_SIZE];
+    char path[SHOWN_SIZE];
     struct log_field fields[7] = {
-        LOG_TEXT("address", address),     LOG_TEXT("route", exchange->counts->name),
-        LOG_TEXT("path", exchange->path), LOG_NUMBER("status", refusal->status),
+        LOG_TEXT("address", address),
+        LOG_TEXT("route", exchange->counts->name),
+        LOG_NUMBER("status", refusal->status),
         LOG_TEXT("why", refusal->why),
     };
-    size_t count = 5;
-    if (refusal->origin != NULL)
-        fields[count++] = (struct log_field)LOG_TEXT("origin", refusal->origin);
+    size_t count = 4;
     if (left_out > 0)
         fields[count++] = (struct log_field)LOG_NUMBER("not_logged", left_out);
+    if (refusal->origin != NULL)
+        fields[count++] = (struct log_field)LOG_TEXT("origin", shorten(refusal->origin, origin));
+    /* Escaped it may become longer than a line, so nothing stands behind it. */
+    fields[count++] = (struct log_field)LOG_TEXT("path", shorten(exchange->path, path));
     log_fields(LOG_INFO, "refused", fields, count);
 }
 
