@@ -236,10 +236,12 @@ static void self_test_answer(struct http_exchange *exchange)
 static void serve_closed(struct server *server, struct http_exchange *exchange)
 {
     const char *token = exchange->request.header(&exchange->request, SELF_TEST_HEADER);
-    if (token != NULL && strcmp(token, server->token) == 0)
-        self_test_answer(exchange);
-    else
+    if (token == NULL || strcmp(token, server->token) != 0) {
         door_refuse(server, exchange, &door_refusals[REFUSED_STARTING]);
+        return;
+    }
+    exchange->counts = NULL; /* it is nobody's business */
+    self_test_answer(exchange);
 }
 
 static void pass_door(struct server *server, struct http_exchange *exchange)
@@ -268,11 +270,11 @@ static void pass_door(struct server *server, struct http_exchange *exchange)
     tracker_leave_request(options->tracker, finished);
 }
 
-/* Counts an answer and writes its line; the self-test is nobody's business. */
+/* Counts an answer and writes its line. */
 static void note_answer(const struct server *server, const struct http_exchange *exchange)
 {
     const struct header *headers = exchange->headers;
-    if (!atomic_load(&server->open) && exchange->status == 0)
+    if (exchange->counts == NULL)
         return;
     tracker_answered(exchange->counts, exchange->status);
     if (!access_on())
@@ -296,7 +298,7 @@ int door(struct mg_connection *connection)
 {
     struct server *server = mg_get_user_context_data(connection);
     struct http_exchange exchange;
-    struct refusal bad = {.kind = REFUSED_ROUTE};
+    struct refusal bad = {.kind = REFUSED_REQUEST};
     bad.status = door_read(&exchange, connection, &bad.why);
     exchange.counts = server->options.elsewhere;
     door_identify(&exchange, server->options.trusted, server->options.trusted_count);
