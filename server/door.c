@@ -116,46 +116,7 @@ void door_refuse(struct server *server, struct http_exchange *exchange,
         http_refuse(exchange, refusal->status, refusal->why);
 }
 
-/* --- what is asked, and by whom --- */
-
-/*
- * Whether all header lines were read. CivetWeb stops, and says nothing, at a line that does not
- * begin like a header and behind HTTP_HEADERS_MAX of them: an Origin or an X-Forwarded-For that
- * comes later would not be there. What it has read lies in the request as it came, CR and LF of
- * each line made zeros; behind the last there is the CR of the empty line, and a zero again. A line
- * that a lone LF ends counts as none, as RFC 9112, section 2.2 allows.
- */
-static int check_headers(const struct http_exchange *exchange, const char **why)
-{
-    const struct header *headers = exchange->headers;
-    const size_t count = exchange->header_count;
-    if (count == HTTP_HEADERS_MAX) {
-        *why = "the request has more than 63 header lines";
-        return 431;
-    }
-    for (size_t i = 0; i < count; i++) {
-        const char *end = headers[i].value + strlen(headers[i].value) + 2;
-        if (i + 1 < count ? end == headers[i + 1].name : end[0] == '\r' && end[1] == '\0')
-            continue;
-        *why = "each header line needs a name at its beginning and CRLF at its end";
-        return 400;
-    }
-    return 0;
-}
-
-int door_read(struct http_exchange *exchange, struct mg_connection *connection, const char **why)
-{
-    int status = http_read(exchange, connection, why);
-    int bad = check_headers(exchange, why);
-    if (bad != 0) {
-        status = bad;
-        exchange->header_count = 0; /* what is missing may be what would contradict them */
-    }
-    if (status != 0) /* it may be half decoded: for the log as it came */
-        snprintf(exchange->path, sizeof exchange->path, "%s",
-                 mg_get_request_info(connection)->local_uri_raw);
-    return status;
-}
+/* --- who asks --- */
 
 /* Finds out who the client is and which host it asked for, behind proxies or not. */
 void door_identify(struct http_exchange *exchange, const struct network *trusted, size_t count)
@@ -299,7 +260,7 @@ int door(struct mg_connection *connection)
     struct server *server = mg_get_user_context_data(connection);
     struct http_exchange exchange;
     struct refusal bad = {.kind = REFUSED_REQUEST};
-    bad.status = door_read(&exchange, connection, &bad.why);
+    bad.status = http_read(&exchange, connection, &bad.why);
     exchange.counts = server->options.elsewhere;
     door_identify(&exchange, server->options.trusted, server->options.trusted_count);
     if (bad.status == 0)

@@ -139,7 +139,7 @@ void server_upgrade(struct mg_connection *connection, const struct route *route,
 {
     struct http_exchange exchange;
     struct refusal bad = {.kind = REFUSED_HANDSHAKE};
-    bad.status = door_read(&exchange, connection, &bad.why);
+    bad.status = http_read(&exchange, connection, &bad.why);
     exchange.counts = route->counts;
     door_identify(&exchange, NULL, 0);
     if (bad.status != 0) {

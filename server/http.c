@@ -87,9 +87,9 @@ static const char *find_header(const struct http_request *request, const char *n
     return header_find(exchange->headers, exchange->header_count, name);
 }
 
-int http_read(struct http_exchange *exchange, struct mg_connection *connection, const char **why)
+static void fill(struct http_exchange *exchange, struct mg_connection *connection,
+                 const struct mg_request_info *info)
 {
-    const struct mg_request_info *info = mg_get_request_info(connection);
     exchange->connection = connection;
     exchange->status = 0;
     exchange->http_version = info->http_version;
@@ -120,24 +120,64 @@ int http_read(struct http_exchange *exchange, struct mg_connection *connection, 
     if (find_header(&exchange->request, "Transfer-Encoding") != NULL)
         exchange->body = true;
     exchange->path[0] = '\0';
-    if (strcmp(exchange->http_version, "1.1") == 0 &&
-        find_header(&exchange->request, "Host") == NULL) {
-        *why = "an HTTP/1.1 request needs a Host header";
-        return 400;
-    }
-    if (info->num_headers >= HTTP_HEADERS_MAX) { /* CivetWeb drops what comes behind them */
-        *why = "more than 63 header lines";
+}
+
+/*
+ * Whether all header lines were read. CivetWeb stops, and says nothing, at a line that does not
+ * begin like a header and behind HTTP_HEADERS_MAX of them: an Origin or an X-Forwarded-For that
+ * comes later would not be there. What it has read lies in the request as it came, CR and LF of
+ * each line made zeros; behind the last there is the CR of the empty line, and a zero again. A line
+ * that a lone LF ends counts as none, as RFC 9112, section 2.2 allows.
+ */
+static int check_headers(const struct http_exchange *exchange, const char **why)
+{
+    const struct header *headers = exchange->headers;
+    const size_t count = exchange->header_count;
+    if (count == HTTP_HEADERS_MAX) {
+        *why = "the request has more than 63 header lines";
         return 431;
     }
-    if (strlen(info->local_uri_raw) >= HTTP_PATH_MAX) {
+    for (size_t i = 0; i < count; i++) {
+        const char *end = headers[i].value + strlen(headers[i].value) + 2;
+        if (i + 1 < count ? end == headers[i + 1].name : end[0] == '\r' && end[1] == '\0')
+            continue;
+        *why = "each header line needs a name at its beginning and CRLF at its end";
+        return 400;
+    }
+    return 0;
+}
+
+/* Decodes the path. Returns 0, or the status to refuse it with. */
+static int read_path(struct http_exchange *exchange, const char *raw, const char **why)
+{
+    if (strlen(raw) >= HTTP_PATH_MAX) {
         *why = "the path is longer than 4095 bytes";
         return 414;
     }
-    if (http_clean_path(info->local_uri_raw, exchange->path, HTTP_PATH_MAX) != 0) {
+    if (http_clean_path(raw, exchange->path, HTTP_PATH_MAX) != 0) {
         *why = "the path has a broken escape, a zero byte or leads above the root";
         return 400;
     }
     return 0;
+}
+
+int http_read(struct http_exchange *exchange, struct mg_connection *connection, const char **why)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    fill(exchange, connection, info);
+    int status = check_headers(exchange, why);
+    if (status != 0) {
+        exchange->header_count = 0; /* what is missing may be what would contradict them */
+    } else if (strcmp(exchange->http_version, "1.1") == 0 &&
+               find_header(&exchange->request, "Host") == NULL) {
+        *why = "an HTTP/1.1 request needs a Host header";
+        status = 400;
+    } else {
+        status = read_path(exchange, info->local_uri_raw, why);
+    }
+    if (status != 0) /* it may be half decoded: for the log as it came */
+        snprintf(exchange->path, sizeof exchange->path, "%s", info->local_uri_raw);
+    return status;
 }
 
 static int send_all(struct http_exchange *exchange, const void *data, size_t length)

@@ -52,7 +52,7 @@ struct http_exchange {
 
 /*
  * Fills in the request: the path is decoded and its dot segments are removed. Returns 0, or the
- * status to refuse it with (400, 414) and the reason in *why.
+ * status to refuse it with (400, 414, 431) and the reason in *why; the path is then as it came.
  */
 int http_read(struct http_exchange *exchange, struct mg_connection *connection, const char **why);
 

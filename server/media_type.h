@@ -11,8 +11,9 @@
 
 #include <stddef.h>
 
-#define MEDIA_TYPES_MAX ((size_t)1 << 20) /* bytes of the table that are read; Debian's has 72 KB  \
-                                           */
+#define MEDIA_TYPES_MAX                                                                            \
+    ((size_t)1 << 20) /* bytes of the table that are read; Debian's has 72 KB                      \
+                       */
 
 struct media_types;
 

@@ -47,9 +47,6 @@ extern const struct refusal door_refusals[REFUSAL_COUNT];
 void door_refuse(struct server *server, struct http_exchange *exchange,
                  const struct refusal *refusal);
 
-/* As http_read, and refuses what was not read whole (400, 431); the path is then as it was sent. */
-int door_read(struct http_exchange *exchange, struct mg_connection *connection, const char **why);
-
 /* Finds out who the client is and which host it asked for, behind proxies or not. */
 void door_identify(struct http_exchange *exchange, const struct network *trusted, size_t count);
 
