@@ -39,14 +39,15 @@ enum {
 enum { OPTION_ROOT, OPTION_INDEX, OPTION_CACHE };
 
 static const struct option options[] = {
-    [OPTION_ROOT] = {.name = "root",
-                     .type = OPTION_TEXT,
-                     .minimum = 1,
-                     .maximum = PATH_MAX - 1,
-                     .help =
-                         "the folder; files below it are served, and nothing else: no link that "
-                         "leads out, and no name that begins with a dot but /.well-known. NAME.gz "
-                         "beside NAME is sent to those who take gzip, unless it is the older one"},
+    [OPTION_ROOT] =
+        {.name = "root",
+         .type = OPTION_TEXT,
+         .minimum = 1,
+         .maximum = PATH_MAX - 1,
+         .help = "the folder, which is opened once, at the start; files below it are served, and "
+                 "nothing else: no link that leads out or is absolute, and no name that begins "
+                 "with a dot but /.well-known. NAME.gz beside NAME is sent to those who take "
+                 "gzip, unless it is the older one"},
     [OPTION_INDEX] = {.name = "index",
                       .type = OPTION_TEXT,
                       .fallback = "index.html",

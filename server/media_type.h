@@ -11,9 +11,7 @@
 
 #include <stddef.h>
 
-#define MEDIA_TYPES_MAX                                                                            \
-    ((size_t)1 << 20) /* bytes of the table that are read; Debian's has 72 KB                      \
-                       */
+#define MEDIA_TYPES_MAX ((size_t)1 << 20) /* bytes that are read; Debian's table has 72 KB */
 
 struct media_types;
 

@@ -69,7 +69,7 @@ class Conditions(House):
                     self.assertEqual(answer.header('etag'), tag)
                     self.assertEqual(answer.header('cache-control'), 'no-cache')
                     self.assertIsNotNone(answer.header('date'))
-                    self.assertIn(answer.header('content-length'), (None, str(len(TEXT))))
+                    self.assertIsNone(answer.header('content-length'))
                     self.assertIsNone(answer.header('content-type'))
 
     def test_a_change_that_only_nanoseconds_tell_is_seen(self):
@@ -123,13 +123,15 @@ class Conditions(House):
         self.write('small', b'0123456789', 4102444800)
         answer = self.ask(daemon, 'small')
         date = email.utils.parsedate_to_datetime(answer.header('date'))
-        self.assertLessEqual(email.utils.parsedate_to_datetime(answer.header('last-modified')), date)
+        changed = email.utils.parsedate_to_datetime(answer.header('last-modified'))
+        self.assertLessEqual(changed, date)
 
 
 class Types(House):
     def test_the_type_follows_the_name_and_is_not_guessed(self):
         daemon = self.start()
-        for name, kind in (('a.html', 'text/html; charset=utf-8'), ('a.HTM', 'text/html; charset=utf-8'),
+        for name, kind in (('a.html', 'text/html; charset=utf-8'),
+                           ('a.HTM', 'text/html; charset=utf-8'),
                            ('a.css', 'text/css; charset=utf-8'),
                            ('a.js', 'text/javascript; charset=utf-8'),
                            ('a.mjs', 'text/javascript; charset=utf-8'),
@@ -178,8 +180,9 @@ class Packed(House):
         accept = 'Accept-Encoding: gzip'
         plain, packed = self.tag(daemon, 'text.html'), self.tag(daemon, 'text.html', accept)
         self.assertNotEqual(plain, packed)
-        for header, tag, status in ((accept, packed, 304), (accept, plain, 200), ('X: ', plain, 304),
-                                    ('X: ', packed, 200), (accept, f'{plain}, {packed}', 304)):
+        for header, tag, status in ((accept, packed, 304), (accept, plain, 200),
+                                    ('X: ', plain, 304), ('X: ', packed, 200),
+                                    (accept, f'{plain}, {packed}', 304)):
             answer = self.ask(daemon, 'text.html', header, f'If-None-Match: {tag}')
             self.assertEqual(answer.status, status)
             self.assertEqual(answer.header('vary'), 'Accept-Encoding')

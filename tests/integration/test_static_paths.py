@@ -67,8 +67,8 @@ BELOW = (  # path below the route, status
     # links
     ('link', 404), ('relative', 404), ('out/secret', 404), ('out/', 404), ('out', 404),
     ('out/root/a.txt', 404), ('chain', 404), ('loop', 404), ('system/passwd', 404),
-    ('process/environ', 404), ('process/root/etc/passwd', 404), ('again', 200), ('round/a.txt', 200),
-    ('sub/up/a.txt', 200), ('sub/link', 404),
+    ('process/environ', 404), ('process/root/etc/passwd', 404), ('again', 200),
+    ('absolute', 404), ('round/a.txt', 200), ('sub/up/a.txt', 200), ('sub/link', 404),
 )
 
 WHOLE = (  # whole targets, as sent
@@ -104,7 +104,8 @@ class House(lastcall.Case):
         for name, target in (('link', f'{self.house}/secret'), ('relative', '../secret'),
                              ('out', self.house), ('system', '/etc'), ('process', '/proc/self'),
                              ('chain', 'relative'), ('loop', 'loop'), ('again', 'a.txt'),
-                             ('round', 'sub/..'), ('sub/up', '..'), ('sub/link', '../../secret')):
+                             ('absolute', f'{self.root}/a.txt'), ('round', 'sub/..'),
+                             ('sub/up', '..'), ('sub/link', '../../secret')):
             os.symlink(target, os.path.join(self.root, name))
         return self.daemon(routes={'/files/*': {'handler': 'static', 'root': self.root}}, **options)
 

@@ -8,7 +8,7 @@
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
-enum { RANDOM_ROUNDS = 200000, TEXT_SIZE = 32 };
+enum { RANDOM_ROUNDS = 50000, TEXT_SIZE = 32 };
 
 static const struct {
     const char *header;

@@ -10,7 +10,7 @@
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
-enum { RANDOM_ROUNDS = 200000, YEAR = 31556952 };
+enum { RANDOM_ROUNDS = 50000, YEAR = 31556952 };
 
 static const int64_t in_2026 = 1795359600;
 static const int64_t end_of_9999 = 253402300799;

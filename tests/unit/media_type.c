@@ -12,7 +12,7 @@
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 #define UNKNOWN "application/octet-stream"
 
-enum { RANDOM_ROUNDS = 3000, TEXT_MAX = 2000 };
+enum { RANDOM_ROUNDS = 1000, TEXT_MAX = 2000 };
 
 static const char system_table[] =
     "# a comment\n"
