@@ -35,7 +35,8 @@ static struct {
     struct line *queue; /* NULL: lines are written directly */
     size_t first;
     size_t count;
-    uint64_t dropped;
+    uint64_t dropped;        /* lines that nobody has been told of yet */
+    uint64_t lost;           /* all lines that were dropped */
     char live[LOG_LINE_MAX]; /* empty: there is none */
     bool live_changed;
     bool stopping;
@@ -374,6 +375,7 @@ static void enqueue(const char *text, size_t length)
     }
     if (logger.count == QUEUE_LINES) {
         logger.dropped++;
+        logger.lost++;
     } else {
         struct line *line = &logger.queue[(logger.first + logger.count) % QUEUE_LINES];
         line->length = length;
@@ -382,6 +384,14 @@ static void enqueue(const char *text, size_t length)
             pthread_cond_signal(&logger.changed);
     }
     pthread_mutex_unlock(&logger.lock);
+}
+
+uint64_t log_lost(void)
+{
+    pthread_mutex_lock(&logger.lock);
+    uint64_t lost = logger.lost;
+    pthread_mutex_unlock(&logger.lock);
+    return lost;
 }
 
 void log_text(const char *text, size_t length)

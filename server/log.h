@@ -41,6 +41,9 @@ int log_start(enum log_level level, enum log_format format);
 /* Writes what is queued, for at most `milliseconds`, and ends the thread. */
 void log_stop(int milliseconds);
 
+/* How many lines have found the queue full, all together. */
+uint64_t log_lost(void);
+
 /* Whether a line of this level would be written; for callers whose fields cost something. */
 bool log_wanted(enum log_level level);
 

@@ -317,6 +317,7 @@ START_TEST(who_logs_is_never_held_up_and_lost_lines_are_counted)
     ck_assert_int_gt(reading.lost, 0);
     ck_assert_int_ge(reading.numbered, 1024);
     ck_assert_int_eq(reading.numbered + reading.lost, LINES);
+    ck_assert_uint_eq(log_lost(), (uint64_t)reading.lost);
     ck_assert_int_eq(reading.others, 0);
 }
 END_TEST
