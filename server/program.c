@@ -213,7 +213,7 @@ static int start_tracker(struct program *program, char *error, size_t error_size
         snprintf(error, error_size, "the tracker cannot be made: %s", strerror(errno));
         return EXIT_SYSTEM;
     }
-    metrics_init(program->tracker);
+    metrics_init(program->tracker, program->routes, program->route_count);
     if (descriptor_fill() == 0) {
         program->loops = loops_start(program->loop_count, program->tracker);
         descriptor_clear();

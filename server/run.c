@@ -65,8 +65,8 @@ static void wait_for_stop(struct program *program, int signals)
             break;
         take_signal(program, (int)info.ssi_signo);
     }
+    tracker_mark(program->tracker); /* whoever sees one of the two below counts from here */
     readiness_set(READINESS_STOPPING);
-    tracker_mark(program->tracker); /* whoever reads the line below counts from here */
     log_event(LOG_INFO, "signal", LOG_TEXT("name", info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM"),
               LOG_NUMBER("sender", info.ssi_pid));
     announce_stopping(program->tracker, (long)program->config->shutdown.timeout);

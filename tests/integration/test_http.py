@@ -1,39 +1,14 @@
 #!/usr/bin/python3
-"""Health, metrics, the page and the log."""
+"""Health, the page and the log."""
 import json
 import os
-import re
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../support'))
 
 import lastcall
-from peer import BINARY, TEXT, close_frame, exchange, frame, request_head, upgrade_head
-
-SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$')
-
-
-def samples(text):
-    """Prometheus' text format as a list of (name, labels, value)."""
-    found = []
-    for line in text.splitlines():
-        if line and not line.startswith('#'):
-            name, labels, value = SAMPLE.match(line).groups()
-            found.append((name, dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels or '')),
-                          float(value)))
-    return found
-
-
-def total(found, *words, **labels):
-    """The sum of the samples in whose name or label values all these patterns are found."""
-    chosen = [value for name, have, value in found
-              if all(have.get(key) == wanted for key, wanted in labels.items())
-              and all(any(re.search(word, part) for part in (name, *have.values()))
-                      for word in words)]
-    if not chosen:
-        raise AssertionError(f'no metric {words} {labels}')
-    return sum(chosen)
+from peer import close_frame, exchange, request_head, upgrade_head
 
 
 class Health(lastcall.Case):
@@ -81,70 +56,6 @@ class Health(lastcall.Case):
         daemon = self.daemon()
         for _ in range(300):
             self.assertEqual(daemon.get('/health/live').status, 200)
-
-
-class Metrics(lastcall.Case):
-    def get(self, daemon):
-        answer = daemon.get('/metrics')
-        self.assertEqual(answer.status, 200)
-        self.assertTrue(answer.header('content-type').startswith('text/plain'))
-        return samples(answer.text())
-
-    def test_every_line_is_in_the_format_and_every_metric_has_its_type(self):
-        text = self.daemon().get('/metrics').text()
-        self.assertTrue(text.endswith('\n'))
-        types = dict(re.findall(r'^# TYPE (\S+) (counter|gauge|histogram|summary)$', text, re.M))
-        helps = re.findall(r'^# HELP (\S+) \S', text, re.M)
-        self.assertEqual(len(types), len(re.findall('^# TYPE', text, re.M)))
-        for name, _, _ in samples(text):
-            base = re.sub('_(bucket|sum|count)$', '', name)
-            self.assertTrue(name.startswith('lastcall_'), name)
-            self.assertTrue(name in types or base in types, name)
-            self.assertTrue(name in helps or base in helps, name)
-            if types.get(name) == 'counter':
-                self.assertTrue(name.endswith('_total'), name)
-
-    def test_sessions_messages_and_bytes_are_counted_per_route(self):
-        daemon = self.daemon(routes={'/other': {'handler': 'echo'}})
-        peers = [self.websocket(daemon) for _ in range(3)]
-        for peer in peers:
-            peer.echo(b'12345')
-        peers[0].echo(b'x' * 1000, BINARY)
-        self.websocket(daemon, '/other').echo(b'y')
-        peers[2].send(close_frame(1000))
-        peers[2].read_close(1000)
-        peers[2].expect_end()
-        daemon.wait_log('session closed')
-        lastcall.wait_until(
-            lambda: total(self.get(daemon), 'sessions_open$', route='/echo') == 2, 5,
-            'two sessions are open')
-        found = self.get(daemon)
-        self.assertEqual(total(found, 'opened', route='/echo'), 3)
-        for way in ('received', 'sent'):
-            self.assertEqual(total(found, 'messages', way, route='/echo'), 4)
-            self.assertEqual(total(found, 'messages', way, route='/other'), 1)
-            self.assertGreaterEqual(total(found, 'bytes', way, route='/echo'), 1015)
-        self.assertEqual(total(found, 'close', '1000', 'handshake', route='/echo'), 1)
-
-    def test_closes_are_counted_by_code_and_outcome(self):
-        daemon = self.daemon()
-        for number in range(3):
-            peer = self.websocket(daemon)
-            peer.send(frame(TEXT, b'x', rsv=1))
-            peer.answer_close(1002)
-        for number in range(2):
-            self.websocket(daemon).reset()
-        daemon.wait_log('session closed', count=5)
-        found = self.get(daemon)
-        self.assertEqual(total(found, 'close', '1002', route='/echo'), 3)
-        self.assertEqual(total(found, 'close', '1006', 'gone', route='/echo'), 2)
-
-    def test_refusals_are_counted(self):
-        daemon = self.daemon('limits.connections=1')
-        self.websocket(daemon)
-        for _ in range(4):
-            exchange(daemon.address, upgrade_head())
-        self.assertEqual(total(self.get(daemon), 'refus', route='/echo'), 4)
 
 
 class Log(lastcall.Case):

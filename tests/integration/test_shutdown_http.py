@@ -269,7 +269,7 @@ class AcceptedBefore(Files):
     def test_a_request_that_is_finished_after_the_gate_closed_gets_503(self):
         daemon = self.files(*LONG)
         download = self.download(daemon)
-        peers = [self.half(daemon, request_head('/metrics')), self.half(daemon, upgrade_head()),
+        peers = [self.half(daemon, request_head('/')), self.half(daemon, upgrade_head()),
                  self.half(daemon, request_head('/nowhere'))]
         daemon.get('/health/live')  # those before it have been accepted too
         daemon.send_signal()
@@ -301,7 +301,7 @@ class AcceptedBefore(Files):
         """Both workers busy with downloads, and five more requests in CivetWeb's queue."""
         daemon = self.files('server.http_threads=2', *settings)
         downloads = [self.download(daemon) for _ in range(2)]
-        heads = [request_head('/metrics'), upgrade_head(), request_head('/'),
+        heads = [request_head('/'), upgrade_head(), request_head('/'),
                  request_head('/nowhere'), upgrade_head()]
         queued = []
         before = daemon.fd_count()

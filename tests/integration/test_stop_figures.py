@@ -49,7 +49,7 @@ class Refused(Downloads):
         stay in the kernel. Compares what the clients saw with what the daemon says."""
         daemon = self.stalled(2, 'server.http_threads=2', 'shutdown.timeout=2s',
                               'shutdown.close_timeout=500ms')
-        heads = [request_head('/metrics'), upgrade_head(), request_head('/nowhere')]
+        heads = [request_head('/'), upgrade_head(), request_head('/nowhere')]
         peers = [self.peer(daemon) for _ in range(waiting)]
         for number, peer in enumerate(peers):
             peer.send(heads[number % len(heads)])
