@@ -113,7 +113,7 @@ class Agreement(Case):
             self.assertEqual(self.ask(daemon, ['b, a'], f'/{path}').header(NAME), path)
 
 
-@unittest.skipUnless(websockets, '*** python3-websockets is not here: no other client was asked ***')
+@unittest.skipUnless(websockets, '*** python3-websockets is not here: no other client asked ***')
 class Client(Case):
     def talk(self, daemon, **options):
         """Connects, has a message echoed, closes; returns what was agreed on."""
