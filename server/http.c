@@ -147,6 +147,17 @@ static int check_headers(const struct http_exchange *exchange, const char **why)
     return 0;
 }
 
+/* Blanks behind a value are no part of it (RFC 9112, section 5.1); CivetWeb takes away those before
+   it, and refuses tabs. */
+static void trim_headers(struct http_exchange *exchange)
+{
+    for (size_t i = 0; i < exchange->header_count; i++) {
+        char *value = (char *)(uintptr_t)exchange->headers[i].value;
+        for (size_t length = strlen(value); length > 0 && value[length - 1] == ' '; length--)
+            value[length - 1] = '\0';
+    }
+}
+
 /* Decodes the path. Returns 0, or the status to refuse it with. */
 static int read_path(struct http_exchange *exchange, const char *raw, const char **why)
 {
@@ -166,6 +177,7 @@ int http_read(struct http_exchange *exchange, struct mg_connection *connection, 
     const struct mg_request_info *info = mg_get_request_info(connection);
     fill(exchange, connection, info);
     int status = check_headers(exchange, why);
+    trim_headers(exchange);
     if (status != 0) {
         exchange->header_count = 0; /* what is missing may be what would contradict them */
     } else if (strcmp(exchange->http_version, "1.1") == 0 &&

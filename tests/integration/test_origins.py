@@ -121,7 +121,7 @@ class Bypasses(Case):
     def test_null_is_not_let_in_by_a_page_that_is_named(self):
         daemon = self.start(null='null, https://example.org')
         self.refused(daemon, '/null', [('x', value) for value in
-                                       ('Null', 'null ', 'nullx', 'null://example.org', '',
+                                       ('Null', 'null x', 'nullx', 'null://example.org', '',
                                         'https://null', 'null, https://example.org', 'file://')])
 
     def test_an_origin_that_hides_in_its_request_is_found_and_gets_403(self):

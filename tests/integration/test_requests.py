@@ -6,7 +6,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../support'))
 
 import lastcall
-from peer import exchange, upgrade_head
+from peer import Peer, exchange, upgrade_head
 
 
 def raw(*lines):
@@ -48,6 +48,20 @@ class Headers(lastcall.Case):
                     answer = exchange(daemon.address,
                                       raw(*lines, *filler, 'Origin: https://evil.example'))
                     self.assertEqual(answer.status, good if count < 64 else 431)
+
+
+    def test_blanks_around_a_value_are_no_part_of_it(self):
+        daemon = self.daemon()
+        for blanks in ('', ' ', '   '):
+            with self.subTest(blanks=blanks):
+                peer = Peer(daemon.address)
+                peer.send(raw(
+                    'GET /echo HTTP/1.1', f'Host:{blanks}x{blanks}', f'Upgrade: websocket{blanks}',
+                    f'Connection: Upgrade{blanks}', f'Sec-WebSocket-Version:{blanks}13{blanks}',
+                    f'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=={blanks}',
+                    f'Origin:{blanks}http://x{blanks}'))
+                self.assertIn(b'HTTP/1.1 101 ', peer.read_until(b'\r\n'))
+                peer.close_socket()
 
 
 class Refusals(lastcall.Case):
