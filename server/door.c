@@ -104,6 +104,7 @@ static bool say_drained(struct http_exchange *exchange)
     if (!takeover_say(&exchange->peer, response, length))
         return false;
     exchange->status = 503;
+    exchange->sent = strlen(door_refusals[REFUSED_DRAINING].why) + 1; /* with its newline */
     return true;
 }
 
