@@ -18,19 +18,19 @@ struct tracker_route;
 struct route {
     const char *name; /* as one would write it in the configuration: "/chat/" and a star */
     const char *path; /* "/chat" */
-    bool prefix;
-    bool drain_waits; /* at shutdown the handler or the peer ends a session, until time is up */
     const struct handler *handler;
     void *state; /* the handler's own */
     struct tracker_route *counts;
     const struct session_limits *limits; /* what its sessions obey */
+    bool prefix;
+    bool drain_waits; /* at shutdown the handler or the peer ends a session, until time is up */
 
     /* Who may open a WebSocket: see server/origin.h and handshake_subprotocol. */
+    bool origins_required; /* no Origin is refused as well */
+    bool subprotocols_required;
     const struct origin *origins; /* NULL: pages of the host that is asked */
     size_t origin_count;
-    bool origins_required;    /* no Origin is refused as well */
     const char *subprotocols; /* NULL or "": none */
-    bool subprotocols_required;
 };
 
 /*

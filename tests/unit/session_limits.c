@@ -141,7 +141,7 @@ START_TEST(a_handler_is_woken_once_when_it_has_asked_for_it)
     int peer = host_connect(&host);
     hear(peer, 1, 1);
     ck_assert_int_ge(clock_milliseconds() - began, SHORT - CLOCKS_DIFFER);
-    nanosleep(&(struct timespec){.tv_nsec = 3 * SHORT * 1000000L}, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = 3000000L * SHORT}, NULL);
     say(peer, 2, 2);
     hear(peer, 2, 2); /* and not another m1 before it */
     peer_close(peer, 1000);
@@ -164,7 +164,7 @@ START_TEST(a_handler_can_take_back_that_it_wants_to_be_woken)
     host.handler.wake = say_awake;
     host_start(&host);
     int peer = host_connect(&host);
-    nanosleep(&(struct timespec){.tv_nsec = SHORT * 1000000L}, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = 1000000L * SHORT}, NULL);
     say(peer, 2, 2);
     hear(peer, 2, 2);
     peer_close(peer, 1000);
