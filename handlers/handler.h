@@ -99,7 +99,8 @@ struct handler {
     void (*wake)(struct session *session);
 
     /* The server is being stopped; last words may be sent. The Close frame follows: at once, or
-       when its turn has come; on a handler that is `last` when all others have gone. */
+       when its turn has come. On a handler that is `last` it follows when all others have gone;
+       this is then called once more before it. */
     void (*drain)(struct session *session);
 
     /* The session has ended, with `code` (1006: without a Close frame). It is freed afterwards. */
@@ -126,5 +127,6 @@ extern const struct handler handler_page;
 extern const struct handler handler_redirect;
 extern const struct handler handler_respond;
 extern const struct handler handler_static;
+extern const struct handler handler_status;
 
 #endif

@@ -231,7 +231,8 @@ void session_drain(struct session *session, bool at_last)
 {
     const struct handler *handler = session->route->handler;
     const struct session_limits *limits = session_limits(session);
-    if (session->state == SESSION_OPEN && !session->drained && handler->drain != NULL)
+    bool again = at_last && handler->last; /* it has seen the others go */
+    if (session->state == SESSION_OPEN && (!session->drained || again) && handler->drain != NULL)
         handler->drain(session);
     session->drained = true;
     if (at_last || session_paced(session))

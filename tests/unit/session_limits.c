@@ -198,6 +198,7 @@ START_TEST(a_session_that_watches_the_others_is_closed_when_these_have_gone)
     say(peer, 2, 3);
     hear(peer, 2, 3); /* it is open as before */
     tracker_leave_request(host.tracker, true);
+    hear(peer, 1, 1); /* it says how that ended */
     peer_hears_close(peer, 1001, "server shutting down");
     end_properly(&host, peer, 1001);
 }
