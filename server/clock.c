@@ -40,12 +40,18 @@ int clock_poll_timeout(int64_t deadline)
     return left > INT_MAX ? INT_MAX : (int)left;
 }
 
+void clock_format_moment(int64_t milliseconds, char *text, size_t size)
+{
+    struct tm utc;
+    time_t seconds = (time_t)(milliseconds / 1000);
+    gmtime_r(&seconds, &utc);
+    size_t length = strftime(text, size, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(text + length, size - length, ".%03dZ", (int)(milliseconds % 1000));
+}
+
 void clock_format(char *text, size_t size)
 {
     struct timespec now;
-    struct tm utc;
     clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    size_t length = strftime(text, size, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(text + length, size - length, ".%03ldZ", now.tv_nsec / 1000000);
+    clock_format_moment((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, text, size);
 }

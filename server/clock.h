@@ -27,4 +27,7 @@ int clock_poll_timeout(int64_t deadline);
 /* The wall clock in UTC: 2026-11-22T10:15:00.123Z. `size` is at least 25. */
 void clock_format(char *text, size_t size);
 
+/* The same for a moment in milliseconds since 1970. */
+void clock_format_moment(int64_t milliseconds, char *text, size_t size);
+
 #endif

@@ -19,6 +19,7 @@
 #include "server/processors.h"
 #include "server/readiness.h"
 #include "server/report.h"
+#include "server/status.h"
 #include "server/takeover.h"
 
 enum {
@@ -223,6 +224,14 @@ static int start_tracker(struct program *program, char *error, size_t error_size
                  program->loop_count, strerror(errno));
         return EXIT_SYSTEM;
     }
+    status_init(&(struct status_sources){
+        .tracker = program->tracker,
+        .loops = program->loops,
+        .routes = program->routes,
+        .route_count = program->route_count,
+        .elsewhere = program->elsewhere,
+        .http_threads = (size_t)program->config->server.http_threads,
+    });
     return 0;
 }
 
@@ -348,6 +357,7 @@ void program_cut(void *argument)
 
 int program_free(struct program *program, int64_t deadline)
 {
+    status_end();
     if (program->loops != NULL && loops_stop(program->loops, deadline) != 0)
         return -1;
     for (size_t i = 0; i < program->route_count; i++) {

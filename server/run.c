@@ -15,6 +15,7 @@
 #include "server/readiness.h"
 #include "server/report.h"
 #include "server/shutdown.h"
+#include "server/status.h"
 #include "server/workers.h"
 
 /* Milliseconds. */
@@ -128,6 +129,7 @@ static int drain(struct program *program, int signals)
         .wait_until = deadline - config->shutdown.close_timeout,
     };
     loops_plan_drain(program->loops, &plan);
+    status_stopping(options.signal_at, options.times.timeout);
     shutdown_run(&options, &result);
     write_report(program, &result);
     announce_result(program->tracker, &result);
