@@ -7,14 +7,20 @@ Target = collections.namedtuple("Target", "text met")
 # One line of the table. A figure that is a list is shown as the medians of its places.
 Row = collections.namedtuple("Row", "label key unit target")
 
-# One measurement: arguments of the load client; settings and exit status that lastcall is measured
-# with; whether its report on the shutdown is read too (as report_p50_ms, report_p99_ms,
-# report_max_ms: from the signal to a Close); whether the peer takes part.
+# One measurement.
+#   load      arguments of the load client; {folder} is a folder with `files`, by name and content
+#   settings  what lastcall is measured with, and in `config` a whole file; {folder} as above
+#   status    its exit status
+#   reported  whether its report on the shutdown is read too (as report_p50_ms, report_p99_ms,
+#             report_max_ms: from the signal to a Close)
+#   peer      GO, CIVETWEB, PLAIN: lastcall itself with the file `plain`, or None
+#   turns     how often each of the rounds is run; for a small difference, many
 Figure = collections.namedtuple(
     "Figure",
-    "name load rows settings status reported peer",
-    defaults=[(), 0, False, True],
+    "name load rows settings status reported peer config plain files turns",
+    defaults=[(), 0, False, "go", None, None, {}, 1],
 )
+GO, CIVETWEB, PLAIN = "go", "civetweb", "plain"
 
 
 def at_most(bound, unit):
@@ -62,7 +68,7 @@ def close_figure(sessions, bound):
             Row("  to exit", "exit_ms", "ms", None),
         ],
         reported=True,
-        peer=False,
+        peer=None,
     )
 
 
@@ -83,7 +89,7 @@ def spread_figure(sessions, seconds):
             Row("  SIGTERM to exit", "exit_ms", "ms", None),
         ],
         settings=[f"shutdown.spread={seconds}s", "shutdown.timeout=20s"],
-        peer=False,
+        peer=None,
     )
 
 
@@ -105,7 +111,7 @@ def mute_figure(sessions, close_timeout, bound):
         ],
         settings=[f"shutdown.close_timeout={close_timeout}ms"],
         status=1,
-        peer=False,
+        peer=None,
     )
 
 
@@ -124,6 +130,89 @@ def echo_figure(sessions, bound):
             Row("  latency, 99 %", "p99_us", "µs", None),
             Row("  server's processor time each", "cpu_us", "µs", None),
         ],
+    )
+
+
+# All that the door can check, with lists that are searched to their end.
+DOOR = """
+[server]
+trusted_proxies = 10.0.0.0/8, 192.168.0.0/16, fd00::/8, 127.0.0.0/8
+[route /echo]
+handler = echo
+origins = https://example.org, https://*.example.net, https://app.example.com:8443, \
+https://*.staging.example.org, https://chat.example.org
+subprotocols = mqtt, chat.v3, chat.v2
+connections = 10000
+max_age = 1h
+rate = 1000
+"""
+PLAIN_DOOR = """
+[route /echo]
+handler = echo
+origins = *
+"""
+DOOR_HEADERS = [
+    "Origin: https://chat.example.org",
+    "Sec-WebSocket-Protocol: chat.v9, chat.v8, chat.v2",
+    "X-Forwarded-For: 203.0.113.9, 10.1.2.3",
+    "X-Forwarded-Host: chat.example.org",
+]
+
+
+def door_figure():
+    headers = [f"--header={line}" for line in DOOR_HEADERS]
+    return Figure(
+        "door",
+        ["handshakes", "--sessions=20", "--seconds=1", *headers],
+        [
+            Row("handshakes, all checks (none)", "per_second", "/s", at_least_times(0.97)),
+            Row("  server's processor time each", "cpu_us", "µs", None),
+            Row("  duration, median", "p50_us", "µs", None),
+        ],
+        peer=PLAIN,
+        config=DOOR,
+        plain=PLAIN_DOOR,
+        turns=6,
+    )
+
+
+def static_figure(size, connections):
+    return Figure(
+        "static",
+        ["http", f"--sessions={connections}", "--path=/file.txt", "--file={folder}/file.txt"],
+        [
+            Row(
+                f"{size}-byte file, {connections} at a time (CivetWeb)",
+                "per_second",
+                "/s",
+                at_least_times(1.0),
+            ),
+            Row("  server's processor time each", "cpu_us", "µs", None),
+            Row("  duration, median", "p50_us", "µs", None),
+            Row("  duration, 99 %", "p99_us", "µs", None),
+        ],
+        peer=CIVETWEB,
+        config="[route /*]\nhandler = static\nroot = {folder}\n",
+        files={"file.txt": "".join(f"{line:31}\n" for line in range(size // 32))},
+        turns=2,
+    )
+
+
+def routes(count):
+    return "".join(f"[route /echo/{number}]\nhandler = echo\n" for number in range(count))
+
+
+def status_figure(count):
+    return Figure(
+        f"status-{count}",
+        ["watch", "--sessions=50", "--path=/status", "--seconds=30"],
+        [
+            Row(f"status page, 50 open, {count} routes", "cpu_percent", "%", at_most(2, "%")),
+            Row("  messages to each per second", "each_per_second", "/s", None),
+            Row("  bytes of a message", "message_bytes", "B", None),
+        ],
+        peer=None,
+        config="[route /status]\nhandler = status\nrefresh = 1s\n" + routes(count - 1),
     )
 
 
@@ -170,4 +259,8 @@ FIGURES = [
             Row("  duration, 99 %", "p99_us", "µs", None),
         ],
     ),
+    door_figure(),
+    static_figure(4096, 50),
+    status_figure(4),
+    status_figure(100),
 ]

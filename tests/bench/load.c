@@ -1,9 +1,10 @@
 /*
- * load: puts one kind of load on a WebSocket echo server and prints what it measured as one line
+ * load: puts one kind of load on a server and prints what it measured as one line
  * of JSON. Bounded by count and time; status 1, and why on stderr, when an answer was wrong.
  */
 #include <errno.h>
 #include <getopt.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,11 +27,7 @@ static void keep_going(uint64_t duration)
         client_step(&run.client, 100);
 }
 
-/*
- * After a fourth of the time as warm-up, measures for all of it. Returns how long that really
- * took; the server's processor time in it is stored in *cpu.
- */
-static uint64_t measure(uint64_t *cpu)
+uint64_t measure(uint64_t *cpu)
 {
     uint64_t duration = (uint64_t)run.settings->seconds * SECOND;
     keep_going(duration / 4);
@@ -42,7 +39,7 @@ static uint64_t measure(uint64_t *cpu)
     return now() - begun;
 }
 
-static void print_rate(uint64_t duration, uint64_t cpu)
+void print_rate(uint64_t duration, uint64_t cpu)
 {
     const struct histogram *times = &run.times;
     if (times->count == 0)
@@ -135,7 +132,7 @@ static void handshake_done(struct client *client, struct connection *connection)
     client_drop(connection);
 }
 
-static void run_handshakes(void)
+void run_handshakes(void)
 {
     client_open(&run.client, (size_t)run.settings->sessions);
     uint64_t cpu;
@@ -150,49 +147,50 @@ static const struct mode {
     struct client_events events;
     bool reset;
     bool again;
+    size_t message_size;
 } modes[] = {
-    {"idle", "open SESSIONS and print the server's memory for each", run_idle, {0}, true, false},
-    {"stop",
-     "open SESSIONS, send SIGTERM, answer each Close; print when the server was gone",
-     run_stop,
-     {.closed = stop_closed},
-     false,
-     false},
-    {"echo",
-     "echo on SESSIONS for SECONDS; print messages per second and latency",
-     run_echo,
-     {.message = echo_message},
-     true,
-     false},
-    {"handshakes",
-     "open and reset sessions, SESSIONS at a time, for SECONDS",
-     run_handshakes,
-     {.opened = handshake_done},
-     true,
-     true},
+    {"idle", "open SESSIONS and print the server's memory for each", run_idle, .reset = true},
+    {"stop", "open SESSIONS, send SIGTERM, answer each Close; print when the server was gone",
+     run_stop, .events.closed = stop_closed},
+    {"echo", "echo on SESSIONS for SECONDS; print messages per second and latency", run_echo,
+     .events.message = echo_message, .reset = true},
+    {"handshakes", "open and reset sessions, SESSIONS at a time, for SECONDS", run_handshakes,
+     .events.opened = handshake_done, .reset = true, .again = true},
+    {"http", "GET, each on a connection of its own, SESSIONS at a time, for SECONDS", run_http,
+     .events.answered = http_answered, .reset = true, .again = true, .message_size = 1 << 20},
+    {"watch", "listen on SESSIONS for SECONDS; print the server's load and what it sent", run_watch,
+     .events.message = watch_message, .reset = true, .message_size = 1 << 20},
 };
 #define MODE_COUNT (sizeof modes / sizeof *modes)
 
+/* What stands behind an option, and where it goes: AT(member) of the settings. */
+enum kind { NUMBER, TEXT, HEADER, FLAG };
+#define AT(member) offsetof(struct settings, member)
+
 static const struct choice {
-    struct option option;
+    const char *name;
+    const char *help;
+    size_t place;
+    enum kind kind;
     long minimum;
     long maximum;
-    const char *help;
 } choices[] = {
-    {{"port", required_argument, NULL, 'p'}, 1, 65535, "of the server, on 127.0.0.1"},
-    {{"pid", required_argument, NULL, 'P'}, 1, INT32_MAX, "of the server"},
-    {{"sessions", required_argument, NULL, 'n'}, 0, 1000000, "default 0"},
-    {{"silent", required_argument, NULL, 's'}, 0, 10000, "stop: TCP connections beside them"},
-    {{"request", required_argument, NULL, 'r'}, 0, 8000, "bytes that a handshake is filled up to"},
-    {{"bytes", required_argument, NULL, 'b'}, 16, PAYLOAD_MAX, "echo: a message's, default 32"},
-    {{"seconds", required_argument, NULL, 't'}, 1, 3600, "of measuring, default 3"},
-    {{"limit", required_argument, NULL, 'l'}, 1, 3600, "seconds until a wait is over, default 60"},
-    {{"spread", required_argument, NULL, 'S'}, 0, 60000, "stop: ms; count Closes in each half s"},
-    {{"mute", required_argument, NULL, 'm'},
-     0,
-     3600000,
-     "stop: answer no Close; the server waits so many ms for that"},
-    {{"probe", no_argument, NULL, 'c'}, 0, 0, "stop: connect until that is refused"},
+    {"port", "of the server, on 127.0.0.1", AT(port), NUMBER, 1, 65535},
+    {"pid", "of the server", AT(pid), NUMBER, 1, INT32_MAX},
+    {"sessions", "default 0", AT(sessions), NUMBER, 0, 1000000},
+    {"silent", "stop: TCP connections beside them", AT(silent), NUMBER, 0, 10000},
+    {"request", "bytes that a request is filled up to", AT(request), NUMBER, 0, 8000},
+    {"bytes", "echo: a message's, default 32", AT(bytes), NUMBER, 16, PAYLOAD_MAX},
+    {"seconds", "of measuring, default 3", AT(seconds), NUMBER, 1, 3600},
+    {"limit", "seconds until a wait is over, default 60", AT(limit), NUMBER, 1, 3600},
+    {"spread", "stop: ms; count Closes in each half s", AT(spread), NUMBER, 0, 60000},
+    {"mute", "stop: answer no Close; the server waits so many ms for that", AT(close_timeout),
+     NUMBER, 0, 3600000},
+    {"probe", "stop: connect until that is refused", AT(probe), FLAG, 0, 0},
+    {"path", "of the request, default /echo", AT(path), TEXT, 0, 0},
+    {"header", "\"NAME: VALUE\" for the request; may be given again", AT(headers), HEADER, 0, 0},
+    {"answer", "a line that the answer to an upgrade must have", AT(answer), TEXT, 0, 0},
+    {"file", "http: what the body must be", AT(file), TEXT, 0, 0},
 };
 #define CHOICE_COUNT (sizeof choices / sizeof *choices)
 
@@ -202,7 +200,7 @@ static noreturn void usage(void)
     for (size_t i = 0; i < MODE_COUNT; i++)
         fprintf(stderr, "  %-12s %s\n", modes[i].name, modes[i].help);
     for (size_t i = 0; i < CHOICE_COUNT; i++)
-        fprintf(stderr, "  --%-10s %s\n", choices[i].option.name, choices[i].help);
+        fprintf(stderr, "  --%-10s %s\n", choices[i].name, choices[i].help);
     exit(64);
 }
 
@@ -213,39 +211,82 @@ static long number(const struct choice *choice, const char *text)
     long value = strtol(text, &end, 10);
     if (errno != 0 || end == text || *end != '\0' || value < choice->minimum ||
         value > choice->maximum) {
-        fprintf(stderr, "load: --%s=%s: write a number from %ld to %ld\n", choice->option.name,
-                text, choice->minimum, choice->maximum);
+        fprintf(stderr, "load: --%s=%s: write a number from %ld to %ld\n", choice->name, text,
+                choice->minimum, choice->maximum);
         exit(64);
     }
     return value;
 }
 
+static void add_header(struct settings *settings, const char *line)
+{
+    size_t used = strlen(settings->headers);
+    size_t room = sizeof settings->headers - used;
+    if ((size_t)snprintf(settings->headers + used, room, "%s\r\n", line) >= room) {
+        fprintf(stderr, "load: more than %zu bytes of --header\n", sizeof settings->headers);
+        exit(64);
+    }
+}
+
+static void take_option(struct settings *settings, const struct choice *choice, const char *text)
+{
+    char *place = (char *)settings + choice->place;
+    switch (choice->kind) {
+    case NUMBER:
+        *(long *)(void *)place = number(choice, text);
+        break;
+    case TEXT:
+        *(const char **)(void *)place = text;
+        break;
+    case HEADER:
+        add_header(settings, text);
+        break;
+    case FLAG:
+        *(bool *)place = true;
+        break;
+    }
+}
+
 static void read_options(int argc, char *argv[], struct settings *settings)
 {
-    long *const places[CHOICE_COUNT] = {
-        &settings->port,    &settings->pid,           &settings->sessions, &settings->silent,
-        &settings->request, &settings->bytes,         &settings->seconds,  &settings->limit,
-        &settings->spread,  &settings->close_timeout,
-    };
     struct option options[CHOICE_COUNT + 1] = {0};
-    for (size_t i = 0; i < CHOICE_COUNT; i++)
-        options[i] = choices[i].option;
+    for (size_t i = 0; i < CHOICE_COUNT; i++) {
+        options[i].name = choices[i].name;
+        options[i].has_arg = choices[i].kind == FLAG ? no_argument : required_argument;
+    }
     int index = 0;
     for (int found; (found = getopt_long(argc, argv, "", options, &index)) != -1;) {
         if (found == '?')
             usage();
-        if (places[index] == NULL)
-            settings->probe = true;
-        else
-            *places[index] = number(&choices[index], optarg);
+        take_option(settings, &choices[index], optarg);
     }
     if (optind != argc - 1 || settings->port == 0 || settings->pid == 0)
         usage();
 }
 
+/* The client as the mode and the command line want it. */
+static struct client make_client(const struct mode *mode, const struct settings *settings)
+{
+    return (struct client){
+        .events = &mode->events,
+        .port = (uint16_t)settings->port,
+        .connection_count = (size_t)settings->sessions,
+        .window = 50,
+        .reset = mode->reset,
+        .again = mode->again,
+        .mute = settings->close_timeout > 0,
+        .path = settings->path,
+        .headers = settings->headers,
+        .answer_line = settings->answer,
+        .request_size = (size_t)settings->request,
+        .message_size = mode->message_size > 0 ? mode->message_size : PAYLOAD_MAX,
+        .limit = now() + (uint64_t)settings->limit * SECOND,
+    };
+}
+
 int main(int argc, char *argv[])
 {
-    struct settings settings = {.bytes = 32, .seconds = 3, .limit = 60};
+    static struct settings settings = {.bytes = 32, .seconds = 3, .limit = 60, .path = "/echo"};
     read_options(argc, argv, &settings);
     for (size_t i = 0; i < MODE_COUNT; i++) {
         if (strcmp(argv[optind], modes[i].name) != 0)
@@ -253,18 +294,7 @@ int main(int argc, char *argv[])
         prctl(PR_SET_TIMERSLACK, 1UL);
         run.settings = &settings;
         run.server = (pid_t)settings.pid;
-        run.client = (struct client){
-            .events = &modes[i].events,
-            .port = (uint16_t)settings.port,
-            .connection_count = (size_t)settings.sessions,
-            .window = 50,
-            .reset = modes[i].reset,
-            .again = modes[i].again,
-            .mute = settings.close_timeout > 0,
-            .path = "/echo",
-            .request_size = (size_t)settings.request,
-            .limit = now() + (uint64_t)settings.limit * SECOND,
-        };
+        run.client = make_client(&modes[i], &settings);
         client_prepare(&run.client);
         modes[i].run();
         return 0;

@@ -28,6 +28,10 @@ struct settings {
     long spread;        /* milliseconds */
     long close_timeout; /* milliseconds; more than 0: no session answers its Close */
     bool probe;
+    const char *path;
+    const char *file;   /* http: what the body must be; NULL: anything */
+    const char *answer; /* a line that the answer to an upgrade must have; NULL: none */
+    char headers[1024]; /* further header lines of a request */
 };
 
 /* What one run measures; what a mode does not need stays zero. */
@@ -37,13 +41,35 @@ struct run {
     pid_t server;
     struct histogram times;
     uint64_t signalled;
-    bool measuring; /* echo, handshakes: the warm-up is over */
+    bool measuring; /* the warm-up is over */
 };
 
 extern struct run run;
 
+/*
+ * After a fourth of the time as warm-up, lets the load run for all of it. Returns how long that
+ * really took; the server's processor time in it is stored in *cpu.
+ */
+uint64_t measure(uint64_t *cpu);
+
+/* Prints how often per second and how fast something was answered, by run.times. */
+void print_rate(uint64_t duration, uint64_t cpu);
+
+/* Begins anew on each connection that has done what was to be measured, for the whole time. */
+void run_handshakes(void);
+
 /* SIGTERM to a server with open sessions: how long until each Close, and until it is gone. */
 void run_stop(void);
 void stop_closed(struct client *client, struct connection *connection);
+
+/* GET, each on a connection of its own, which the server ends. */
+void run_http(void);
+void http_answered(struct client *client, struct connection *connection, const char *body,
+                   size_t length);
+
+/* Sessions that say nothing and are sent something now and then. */
+void run_watch(void);
+void watch_message(struct client *client, struct connection *connection, const uint8_t *payload,
+                   size_t length);
 
 #endif

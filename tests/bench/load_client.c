@@ -1,10 +1,6 @@
 #include "load_client.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +10,8 @@
 #include <unistd.h>
 
 #include "load_measure.h"
-
-/* The key of RFC 6455, section 1.3, and the answer to it: one handshake is as good as another. */
-#define KEY "dGhlIHNhbXBsZSBub25jZQ=="
-#define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+#include "load_request.h"
+#include "load_socket.h"
 
 #define OPCODE_TEXT 0x1
 #define OPCODE_CLOSE 0x8
@@ -26,87 +20,7 @@
 #define FIN 0x80
 #define MASKED 0x80
 
-#define SOURCES 20 /* loopback addresses that connections come from, for the sake of free ports */
-#define BATCH 64   /* events at a time: few, so that the owner sees its own descriptor soon */
-
-/* The sockets */
-
-static struct sockaddr_in loopback(unsigned host, uint16_t port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK + host);
-    return address;
-}
-
-static void set_option(int fd, int level, int name, const void *value, size_t size)
-{
-    if (setsockopt(fd, level, name, value, (socklen_t)size) < 0)
-        fail("setsockopt: %s", strerror(errno));
-}
-
-static void reset_on_close(int fd)
-{
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    set_option(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
-}
-
-static int open_socket(unsigned number)
-{
-    const int on = 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        fail("socket: %s", strerror(errno));
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    struct sockaddr_in source = loopback(number % SOURCES, 0);
-    if (bind(fd, (struct sockaddr *)&source, sizeof source) < 0)
-        fail("bind: %s", strerror(errno));
-    return fd;
-}
-
-/* Returns what connect does. */
-static int connect_to(int fd, uint16_t port)
-{
-    struct sockaddr_in target = loopback(0, port);
-    return connect(fd, (struct sockaddr *)&target, sizeof target);
-}
-
-static int socket_error(int fd)
-{
-    int error = 0;
-    socklen_t size = sizeof error;
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
-        return errno;
-    return error;
-}
-
-/* Waits for a connection to come about. Returns 0, its error, or ETIMEDOUT. */
-static int await_connect(int fd, int timeout)
-{
-    struct pollfd wait = {.fd = fd, .events = POLLOUT};
-    if (poll(&wait, 1, timeout) != 1)
-        return ETIMEDOUT;
-    return socket_error(fd);
-}
-
-void client_silent(uint16_t port)
-{
-    int fd = open_socket(0);
-    int error = connect_to(fd, port) == 0 ? 0 : await_connect(fd, 5000);
-    if (error != 0)
-        fail("a silent connection: %s", strerror(error));
-}
-
-bool client_refused(uint16_t port)
-{
-    int fd = open_socket(0);
-    reset_on_close(fd);
-    int error = 0;
-    if (connect_to(fd, port) < 0)
-        error = errno == EINPROGRESS ? await_connect(fd, 20) : errno;
-    close(fd);
-    return error == ECONNREFUSED;
-}
+#define BATCH 64 /* events at a time: few, so that the owner sees its own descriptor soon */
 
 /* The opening handshake */
 
@@ -126,16 +40,16 @@ static void send_request(struct client *client, struct connection *connection)
 
 static void begin(struct client *client, struct connection *connection)
 {
-    connection->fd = open_socket(connection->number);
+    connection->fd = socket_open(connection->number);
     connection->stage = STAGE_CONNECTING;
     connection->have = 0;
     connection->since = now();
     if (client->reset)
-        reset_on_close(connection->fd);
+        socket_reset_on_close(connection->fd);
     /* Edge-triggered, so that one registration serves a connection for its whole life. */
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
                                 .data.ptr = connection};
-    int result = connect_to(connection->fd, client->port);
+    int result = socket_connect(connection->fd, client->port);
     if (result < 0 && errno != EINPROGRESS)
         fail("connection %u: connect: %s", connection->number, strerror(errno));
     if (epoll_ctl(client->epoll, EPOLL_CTL_ADD, connection->fd, &event) < 0)
@@ -150,31 +64,39 @@ static void begin_next(struct client *client)
         begin(client, &client->connections[client->started++]);
 }
 
-static bool accepted(const char *response)
-{
-    if (strncmp(response, "HTTP/1.1 101 ", 13) != 0)
-        return false;
-    const char *header = strcasestr(response, "\r\nsec-websocket-accept: ");
-    return header != NULL && strncmp(header + 24, ACCEPT "\r\n", sizeof ACCEPT + 1) == 0;
-}
-
 /* Returns the bytes used up: all of the response, or none while it is not whole. */
 static size_t take_response(struct client *client, struct connection *connection)
 {
-    char response[sizeof connection->input + 1];
-    memcpy(response, connection->input, connection->have);
-    response[connection->have] = '\0';
-    char *end = strstr(response, "\r\n\r\n");
+    const char *response = (const char *)connection->input;
+    const char *end = response_body(response, connection->have);
     if (end == NULL)
         return 0;
-    if (!accepted(response))
-        fail("connection %u: the upgrade was answered with:\n%s", connection->number, response);
+    const char *line = client->answer_line;
+    if (!response_accepts(response, connection->have) ||
+        (line != NULL && !response_has(response, connection->have, line)))
+        fail("connection %u: the upgrade was answered with:\n%.*s", connection->number,
+             (int)(end - response), response);
     connection->stage = STAGE_OPEN;
     client->opened++;
     begin_next(client);
     if (client->events->opened != NULL)
         client->events->opened(client, connection);
-    return (size_t)(end - response) + 4;
+    return (size_t)(end - response);
+}
+
+/* A plain answer ends with the connection: all that has come is it. */
+static void take_answer(struct client *client, struct connection *connection)
+{
+    const char *response = (const char *)connection->input;
+    const char *body;
+    size_t size;
+    if (!response_whole(response, connection->have, &body, &size))
+        fail("connection %u: no whole answer with status 200:\n%.*s", connection->number,
+             (int)(connection->have > 500 ? 500 : connection->have), response);
+    client->opened++;
+    begin_next(client);
+    client->events->answered(client, connection, body, size);
+    client_drop(connection);
 }
 
 /* Frames */
@@ -229,30 +151,43 @@ static void take_close(struct client *client, struct connection *connection, con
     connection->stage = STAGE_CLOSING;
 }
 
+/* Reads the length of a frame of the server's. Returns the bytes up to its payload; 0: too few. */
+static size_t read_length(const uint8_t *input, size_t have, size_t *length)
+{
+    size_t start = have < 2 ? 2 : input[1] == 126 ? 4 : input[1] == 127 ? 10 : 2;
+    if (have < start)
+        return 0;
+    *length = start == 2 ? input[1] : 0;
+    for (size_t i = 2; i < start; i++)
+        *length = *length << 8 | input[i];
+    return start;
+}
+
 /* Returns the bytes used up: a whole frame, or none. */
 static size_t take_frame(struct client *client, struct connection *connection, uint8_t *input,
                          size_t have)
 {
-    if (have < 2)
+    size_t length;
+    size_t start = read_length(input, have, &length);
+    if (start == 0)
         return 0;
-    size_t length = input[1];
-    if (length > PAYLOAD_MAX)
+    if (length > client->message_size)
         fail("connection %u: a frame that is masked, or larger than any that was asked for",
              connection->number);
-    if (have < 2 + length)
+    if (have < start + length)
         return 0;
     if (connection->stage != STAGE_OPEN)
         fail("connection %u: a frame after the Close", connection->number);
     if (input[0] == (FIN | OPCODE_TEXT) && client->events->message != NULL)
-        client->events->message(client, connection, input + 2, length);
-    else if (input[0] == (FIN | OPCODE_CLOSE))
-        take_close(client, connection, input + 2, length);
-    else if (input[0] == (FIN | OPCODE_PING))
-        answer(connection, OPCODE_PONG, input + 2, length);
+        client->events->message(client, connection, input + start, length);
+    else if (input[0] == (FIN | OPCODE_CLOSE) && length <= PAYLOAD_MAX)
+        take_close(client, connection, input + start, length);
+    else if (input[0] == (FIN | OPCODE_PING) && length <= PAYLOAD_MAX)
+        answer(connection, OPCODE_PONG, input + start, length);
     else
         fail("connection %u: a frame that nobody asked for: first byte %02x", connection->number,
              input[0]);
-    return 2 + length;
+    return start + length;
 }
 
 /* What arrives */
@@ -260,6 +195,8 @@ static size_t take_frame(struct client *client, struct connection *connection, u
 static void take_input(struct client *client, struct connection *connection)
 {
     size_t used = 0;
+    if (client->events->answered != NULL)
+        return;
     if (connection->stage == STAGE_UPGRADING) {
         used = take_response(client, connection);
         if (used == 0)
@@ -280,6 +217,10 @@ static void take_input(struct client *client, struct connection *connection)
 
 static void take_end(struct client *client, struct connection *connection, int error)
 {
+    if (client->events->answered != NULL && error == 0) {
+        take_answer(client, connection);
+        return;
+    }
     bool expected = error == 0 || (client->mute && error == ECONNRESET);
     if (connection->stage != STAGE_CLOSING || !expected)
         fail("connection %u: the server ended it %s a Close frame: %s", connection->number,
@@ -293,10 +234,10 @@ static void take_end(struct client *client, struct connection *connection, int e
 static void receive(struct client *client, struct connection *connection, bool ending)
 {
     do {
-        size_t room = sizeof connection->input - connection->have;
+        size_t room = client->input_size - connection->have;
         if (room == 0)
             fail("connection %u: an answer of more than %zu bytes", connection->number,
-                 sizeof connection->input);
+                 client->input_size);
         ssize_t got = recv(connection->fd, connection->input + connection->have, room, 0);
         if (got < 0 && errno == EAGAIN)
             return;
@@ -351,41 +292,31 @@ static void raise_descriptor_limit(size_t wanted)
 
 static void compose_request(struct client *client)
 {
-    size_t size = client->request_size + 512;
-    client->request = malloc(size);
-    if (client->request == NULL)
-        fail("out of memory");
-    int base = snprintf(client->request, size,
-                        "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUpgrade: websocket\r\n"
-                        "Connection: Upgrade\r\nSec-WebSocket-Key: " KEY
-                        "\r\n"
-                        "Sec-WebSocket-Version: 13\r\n",
-                        client->path, client->port);
-    size_t length = (size_t)base;
-    static const char cookie[] = "Cookie: session=";
-    if (length + sizeof cookie + 4 < client->request_size) {
-        size_t filling = client->request_size - length - (sizeof cookie - 1) - 4;
-        memcpy(client->request + length, cookie, sizeof cookie - 1);
-        memset(client->request + length + sizeof cookie - 1, 'c', filling);
-        length += sizeof cookie - 1 + filling;
-        memcpy(client->request + length, "\r\n", 2);
-        length += 2;
-    }
-    memcpy(client->request + length, "\r\n", 2);
-    client->request_length = length + 2;
+    const struct request_plan plan = {
+        .path = client->path,
+        .headers = client->headers,
+        .size = client->request_size,
+        .port = client->port,
+        .upgrade = client->events->answered == NULL,
+    };
+    client->request = request_compose(&plan, &client->request_length);
 }
 
 void client_prepare(struct client *client)
 {
-    raise_descriptor_limit(client->connection_count);
+    size_t count = client->connection_count;
+    raise_descriptor_limit(count);
     compose_request(client);
-    client->connections = calloc(client->connection_count + 1, sizeof *client->connections);
+    client->input_size = client->message_size + HEAD_MAX;
+    client->connections = calloc(count + 1, sizeof *client->connections);
+    client->inputs = malloc((count + 1) * client->input_size);
     client->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (client->connections == NULL || client->epoll < 0)
+    if (client->connections == NULL || client->inputs == NULL || client->epoll < 0)
         fail("%s", strerror(errno));
-    for (size_t i = 0; i < client->connection_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         client->connections[i].fd = -1;
         client->connections[i].number = (unsigned)i;
+        client->connections[i].input = client->inputs + i * client->input_size;
     }
 }
 

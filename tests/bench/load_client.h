@@ -1,5 +1,6 @@
 /*
- * load_client: WebSocket connections for the benchmark, on one thread and one epoll.
+ * load_client: WebSocket connections for the benchmark, or plain requests with a connection each,
+ * on one thread and one epoll.
  *
  * Opens them, checks every handshake and every frame, and tells the owner what happened. It
  * shares no code with the server that it measures. Whatever is wrong (a refused handshake, a frame
@@ -12,14 +13,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PAYLOAD_MAX 125 /* of a frame, either way: the length then is one byte */
+#define PAYLOAD_MAX 125 /* of a frame that we send: the length then is one byte */
+#define HEAD_MAX 1024   /* of an answer: status line and headers */
 #define MASK_OFFSET 2   /* in a frame of ours, before the payload */
 #define PAYLOAD_OFFSET 6
 
 enum stage {
     STAGE_IDLE,       /* no socket */
     STAGE_CONNECTING, /* until TCP stands and the request is sent */
-    STAGE_UPGRADING,  /* until the 101 */
+    STAGE_UPGRADING,  /* until the 101, or the end of a plain answer */
     STAGE_OPEN,
     STAGE_CLOSING, /* the server's Close is answered, unless we are mute; it ends TCP */
 };
@@ -28,10 +30,10 @@ struct connection {
     int fd;
     enum stage stage;
     unsigned number;
-    unsigned sequence;  /* of the last message sent; the owner's */
-    uint64_t since;     /* when it began to connect, or its last message was sent */
-    size_t have;        /* bytes in `input` */
-    uint8_t input[512]; /* what has arrived and is no whole answer yet */
+    unsigned sequence; /* of the last message sent; the owner's */
+    uint64_t since;    /* when it began to connect, or its last message was sent */
+    size_t have;       /* bytes in `input` */
+    uint8_t *input;    /* what has arrived and is no whole answer yet */
     uint8_t frame[PAYLOAD_OFFSET + PAYLOAD_MAX]; /* to send */
 };
 
@@ -44,6 +46,9 @@ struct client_events {
                     size_t length);
     /* The server's Close has come; it is answered when this returns, unless we are mute. */
     void (*closed)(struct client *client, struct connection *connection);
+    /* If it is there, nothing is upgraded: each connection is one GET, and this its body. */
+    void (*answered)(struct client *client, struct connection *connection, const char *body,
+                     size_t length);
 };
 
 /* The owner fills in what stands before `epoll` and leaves the rest alone. */
@@ -52,15 +57,20 @@ struct client {
     void *owner;
     uint16_t port;
     size_t connection_count;
-    unsigned window;     /* handshakes at a time */
-    bool reset;          /* our side ends TCP by a reset, which leaves no TIME_WAIT behind */
-    bool again;          /* a connection that the owner drops is opened anew */
-    bool mute;           /* no Close is answered, and the server may end TCP by a reset */
-    const char *path;    /* of the request */
-    size_t request_size; /* it is filled up to so many bytes by a Cookie */
-    uint64_t limit;      /* when to give up (the clock of now()) */
+    unsigned window;         /* handshakes at a time */
+    bool reset;              /* our side ends TCP by a reset, which leaves no TIME_WAIT behind */
+    bool again;              /* a connection that the owner drops is opened anew */
+    bool mute;               /* no Close is answered, and the server may end TCP by a reset */
+    const char *path;        /* of the request */
+    const char *headers;     /* further header lines of it, each ended by CRLF; NULL: none */
+    const char *answer_line; /* a line that the answer to an upgrade must have; NULL: none */
+    size_t request_size;     /* the request is filled up to so many bytes by a Cookie */
+    size_t message_size;     /* the largest message, or body, that may come */
+    uint64_t limit;          /* when to give up (the clock of now()) */
     int epoll;
     struct connection *connections;
+    uint8_t *inputs;
+    size_t input_size; /* for each connection */
     size_t started;
     size_t wanted; /* client_open's target */
     size_t opened; /* handshakes completed */
@@ -90,14 +100,5 @@ void client_send(struct connection *connection, size_t length);
 
 /* Ends a connection from our side. */
 void client_drop(struct connection *connection);
-
-/* A TCP connection that says nothing; it stays open until the process ends. */
-void client_silent(uint16_t port);
-
-/*
- * Tries whether the server still accepts TCP connections; one that succeeds is reset at once.
- * Returns true when it refuses.
- */
-bool client_refused(uint16_t port);
 
 #endif

@@ -9,6 +9,7 @@
 #include <sys/pidfd.h>
 
 #include "load.h"
+#include "load_socket.h"
 
 #define SLICE (500 * MILLISECOND) /* of a spread; each has a share of the Closes */
 #define SLICES_MAX 120
@@ -47,7 +48,7 @@ void stop_closed(struct client *client, struct connection *connection)
 /* Nothing is answered meanwhile: the listener is to go before the sessions do. */
 static uint64_t await_refusal(void)
 {
-    while (!client_refused(run.client.port)) {
+    while (!socket_refused(run.client.port)) {
         check_limit("a refusal to connect");
         pause_for(50 * MICROSECOND);
     }
@@ -79,7 +80,7 @@ static int open_sessions(void)
 {
     client_open(&run.client, (size_t)run.settings->sessions);
     for (long i = 0; i < run.settings->silent; i++)
-        client_silent(run.client.port);
+        socket_silent(run.client.port);
     int server_fd = pidfd_open(run.server, 0);
     if (server_fd < 0)
         fail("process %d: %s", (int)run.server, strerror(errno));
