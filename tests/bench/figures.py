@@ -14,7 +14,7 @@ Row = collections.namedtuple("Row", "label key unit target")
 #   reported  whether its report on the shutdown is read too (as report_p50_ms, report_p99_ms,
 #             report_max_ms: from the signal to a Close)
 #   peer      GO, CIVETWEB, PLAIN: lastcall itself with the file `plain`, or None
-#   turns     how often each of the rounds is run; for a small difference, many
+#   turns     into how many short runs a timed round is cut; for a small difference, many
 Figure = collections.namedtuple(
     "Figure",
     "name load rows settings status reported peer config plain files turns",
@@ -163,7 +163,7 @@ def door_figure():
     headers = [f"--header={line}" for line in DOOR_HEADERS]
     return Figure(
         "door",
-        ["handshakes", "--sessions=20", "--seconds=1", *headers],
+        ["handshakes", "--sessions=20", *headers],
         [
             Row("handshakes, all checks (none)", "per_second", "/s", at_least_times(0.97)),
             Row("  server's processor time each", "cpu_us", "µs", None),
@@ -172,7 +172,7 @@ def door_figure():
         peer=PLAIN,
         config=DOOR,
         plain=PLAIN_DOOR,
-        turns=6,
+        turns=20,
     )
 
 
@@ -194,7 +194,6 @@ def static_figure(size, connections):
         peer=CIVETWEB,
         config="[route /*]\nhandler = static\nroot = {folder}\n",
         files={"file.txt": "".join(f"{line:31}\n" for line in range(size // 32))},
-        turns=2,
     )
 
 
@@ -205,7 +204,7 @@ def routes(count):
 def status_figure(count):
     return Figure(
         f"status-{count}",
-        ["watch", "--sessions=50", "--path=/status", "--seconds=30"],
+        ["watch", "--sessions=50", "--path=/status", "--ms=30000"],
         [
             Row(f"status page, 50 open, {count} routes", "cpu_percent", "%", at_most(2, "%")),
             Row("  messages to each per second", "each_per_second", "/s", None),

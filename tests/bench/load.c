@@ -29,7 +29,7 @@ static void keep_going(uint64_t duration)
 
 uint64_t measure(uint64_t *cpu)
 {
-    uint64_t duration = (uint64_t)run.settings->seconds * SECOND;
+    uint64_t duration = (uint64_t)run.settings->duration * MILLISECOND;
     keep_going(duration / 4);
     run.measuring = true;
     uint64_t begun = now();
@@ -152,13 +152,13 @@ static const struct mode {
     {"idle", "open SESSIONS and print the server's memory for each", run_idle, .reset = true},
     {"stop", "open SESSIONS, send SIGTERM, answer each Close; print when the server was gone",
      run_stop, .events.closed = stop_closed},
-    {"echo", "echo on SESSIONS for SECONDS; print messages per second and latency", run_echo,
+    {"echo", "echo on SESSIONS for a time; print messages per second and latency", run_echo,
      .events.message = echo_message, .reset = true},
-    {"handshakes", "open and reset sessions, SESSIONS at a time, for SECONDS", run_handshakes,
+    {"handshakes", "open and reset sessions, SESSIONS at a time, for a time", run_handshakes,
      .events.opened = handshake_done, .reset = true, .again = true},
-    {"http", "GET, each on a connection of its own, SESSIONS at a time, for SECONDS", run_http,
+    {"http", "GET, each on a connection of its own, SESSIONS at a time, for a time", run_http,
      .events.answered = http_answered, .reset = true, .again = true, .message_size = 1 << 20},
-    {"watch", "listen on SESSIONS for SECONDS; print the server's load and what it sent", run_watch,
+    {"watch", "listen on SESSIONS for a time; print the server's load and what it sent", run_watch,
      .events.message = watch_message, .reset = true, .message_size = 1 << 20},
 };
 #define MODE_COUNT (sizeof modes / sizeof *modes)
@@ -181,7 +181,7 @@ static const struct choice {
     {"silent", "stop: TCP connections beside them", AT(silent), NUMBER, 0, 10000},
     {"request", "bytes that a request is filled up to", AT(request), NUMBER, 0, 8000},
     {"bytes", "echo: a message's, default 32", AT(bytes), NUMBER, 16, PAYLOAD_MAX},
-    {"seconds", "of measuring, default 3", AT(seconds), NUMBER, 1, 3600},
+    {"ms", "of measuring, default 3000", AT(duration), NUMBER, 1, 3600000},
     {"limit", "seconds until a wait is over, default 60", AT(limit), NUMBER, 1, 3600},
     {"spread", "stop: ms; count Closes in each half s", AT(spread), NUMBER, 0, 60000},
     {"mute", "stop: answer no Close; the server waits so many ms for that", AT(close_timeout),
@@ -286,7 +286,7 @@ static struct client make_client(const struct mode *mode, const struct settings 
 
 int main(int argc, char *argv[])
 {
-    static struct settings settings = {.bytes = 32, .seconds = 3, .limit = 60, .path = "/echo"};
+    static struct settings settings = {.bytes = 32, .duration = 3000, .limit = 60, .path = "/echo"};
     read_options(argc, argv, &settings);
     for (size_t i = 0; i < MODE_COUNT; i++) {
         if (strcmp(argv[optind], modes[i].name) != 0)

@@ -23,7 +23,7 @@ struct settings {
     long silent;
     long request;
     long bytes;
-    long seconds;
+    long duration; /* milliseconds */
     long limit;
     long spread;        /* milliseconds */
     long close_timeout; /* milliseconds; more than 0: no session answers its Close */

@@ -31,7 +31,7 @@ void run_watch(void)
     uint64_t cpu;
     double duration = (double)measure(&cpu);
     for (size_t i = 0; i < client->connection_count; i++)
-        if (client->connections[i].sequence < (unsigned)run.settings->seconds / 2)
+        if (client->connections[i].sequence < run.settings->duration / 2000)
             fail("session %zu was sent only %u messages", i, client->connections[i].sequence);
     printf(
         "{\"messages\": %llu, \"each_per_second\": %.3f, \"message_bytes\": %.0f, "

@@ -1,0 +1,175 @@
+"""The servers that tests/bench/run measures: their commands, and one process of one of them."""
+
+import collections
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+
+from figures import CIVETWEB, GO, PLAIN
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+DEBIAN_GO_PATH = "/usr/share/gocode"
+WAIT = 30  # seconds until a server that does not start or stop is killed
+HTTP_THREADS = "128"  # what lastcall has by default
+AGAINST = "against"  # the peer is another build of lastcall
+
+
+class Failure(Exception):
+    """A measurement that could not be made; its text says why."""
+
+
+class Server:
+    """One process of the server of this name, ready, from its start until it is waited for."""
+
+    def __init__(self, name, command, figure, folder):
+        self.name = name
+        self.status = 0 if name in (GO, CIVETWEB) else figure.status
+        self.report = None
+        self.process = subprocess.Popen(
+            command + self._arguments(figure, folder),
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+        self.last_lines = collections.deque(maxlen=5)
+        self.port = None
+        self.is_ready = threading.Event()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _arguments(self, figure, folder):
+        """What the figure adds to the command; a file of lastcall's is written into the folder."""
+        if self.name == GO:
+            return []
+        if self.name == CIVETWEB:
+            return [folder, HTTP_THREADS]
+        arguments = [part for setting in figure.settings for part in ("-s", setting)]
+        config = figure.plain if self.name == PLAIN else figure.config
+        if config is not None:
+            path = os.path.join(folder, f"{self.name}.ini")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(config.replace("{folder}", folder))
+            arguments += ["-c", path]
+        if figure.reported:
+            self.report = os.path.join(folder, f"{self.name}.json")
+            arguments += ["-s", f"shutdown.report={self.report}"]
+        return arguments
+
+    def _read(self):
+        for line in self.process.stderr:
+            self.last_lines.append(line)
+            address = re.search(r"\blistening address=\S*:(\d+)", line)
+            if address:
+                self.port = int(address.group(1))
+            elif self.port and re.search(r"\bready\b", line):
+                self.is_ready.set()
+        self.is_ready.set()
+
+    def __enter__(self):
+        if not self.is_ready.wait(WAIT) or self.port is None:
+            self.__exit__()
+            raise self.failure("did not say that it is ready")
+        return self
+
+    def __exit__(self, *_):
+        if self.process.returncode is None:
+            self.process.kill()
+            self.process.wait()
+        self.reader.join(WAIT)
+        self.process.stderr.close()
+
+    def measure(self, command):
+        """Lets the load client run against it. Returns what that printed, and the report's."""
+        client = subprocess.run(
+            [*command, f"--port={self.port}", f"--pid={self.process.pid}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=300,
+        )
+        if client.returncode != 0:
+            raise self.failure(f"was measured in vain: {client.stderr.strip()}")
+        run = json.loads(client.stdout)
+        return {**run, **self._read_report(run)} if self.report else run
+
+    def _read_report(self, run):
+        self.stop()
+        with open(self.report, encoding="utf-8") as file:
+            report = json.load(file)
+        if report["sessions"]["open"] != run["sessions"] or not report["signal_to_close_ms"]:
+            raise Failure(f"the report is not about {run['sessions']} sessions: {report}")
+        times = report["signal_to_close_ms"]
+        return {f"report_{name}_ms": time for name, time in times.items()}
+
+    def stop(self):
+        """Ends it, unless the load client has done so, and insists on its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(WAIT)
+        except subprocess.TimeoutExpired:
+            raise self.failure(f"still runs {WAIT} s after SIGTERM") from None
+        if status != self.status:
+            raise self.failure(f"ended with status {status}, not {self.status}")
+
+    def failure(self, what):
+        return Failure(f"{self.name} {what}; its last lines:\n" + "".join(self.last_lines))
+
+
+def built(build, *names):
+    """The first of these files below the build folder that is there."""
+    for name in names:
+        path = os.path.join(build, name)
+        if os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def build_peer(build):
+    """Compiles peer.go against Debian's packages, unless that was done. Uses no network."""
+    source = os.path.join(HERE, "peer.go")
+    folder = os.path.join(build, "bench")
+    program = os.path.join(folder, "peer")
+    if os.path.exists(program) and os.path.getmtime(program) > os.path.getmtime(source):
+        return program
+    if not shutil.which("go") or not os.path.isdir(f"{DEBIAN_GO_PATH}/src/github.com/gorilla"):
+        sys.exit(
+            "bench: the peer needs Go and gorilla/websocket:\n"
+            "  apt-get install golang-go golang-github-gorilla-websocket-dev\n"
+            "or leave it out: --no-peer"
+        )
+    os.makedirs(folder, exist_ok=True)
+    settings = {
+        "GO111MODULE": "off",
+        "GOPATH": DEBIAN_GO_PATH,
+        "GOFLAGS": "",
+        "GOPROXY": "off",
+        "GOCACHE": os.path.join(folder, "go-cache"),
+    }
+    command = ["go", "build", "-o", program, source]
+    if subprocess.run(command, env={**os.environ, **settings}).returncode:
+        sys.exit("bench: the peer does not compile")
+    return program
+
+
+def commands(options, figures):
+    """What starts the servers that these figures need, by name."""
+    program = options.lastcall or built(options.build, "lastcall")
+    if program is None:
+        sys.exit(f"bench: {options.build}/lastcall is not there; ./dev bench builds it first")
+    rest = ["-s", "server.listen=127.0.0.1:0"]
+    for setting in options.set:
+        rest += ["-s", setting]
+    found = {"lastcall": [program, *rest]}
+    if options.against:
+        found[AGAINST] = [options.against, *rest]
+    elif not options.no_peer:
+        found[PLAIN] = found["lastcall"]
+        found[CIVETWEB] = [built(options.build, "tests/civetweb_static", "civetweb_static")]
+        if any(figure.peer == GO for figure in figures):
+            found[GO] = [build_peer(options.build)]
+    return found
