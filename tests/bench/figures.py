@@ -8,7 +8,9 @@ Target = collections.namedtuple("Target", "text met")
 Row = collections.namedtuple("Row", "label key unit target")
 
 # One measurement.
-#   load      arguments of the load client; {folder} is a folder with `files`, by name and content
+#   load      arguments of the load client, {folder} is a folder with `files`, by name and content;
+#             or a script beside this one, which starts the server and prints what it measured
+#   proof     further arguments, where the configuration is that of the figure
 #   settings  what lastcall is measured with, and in `config` a whole file; {folder} as above
 #   status    its exit status
 #   reported  whether its report on the shutdown is read too (as report_p50_ms, report_p99_ms,
@@ -17,8 +19,8 @@ Row = collections.namedtuple("Row", "label key unit target")
 #   turns     into how many short runs a timed round is cut; for a small difference, many
 Figure = collections.namedtuple(
     "Figure",
-    "name load rows settings status reported peer config plain files turns",
-    defaults=[(), 0, False, "go", None, None, {}, 1],
+    "name load rows settings status reported peer config plain files turns proof",
+    defaults=[(), 0, False, "go", None, None, {}, 1, ()],
 )
 GO, CIVETWEB, PLAIN = "go", "civetweb", "plain"
 
@@ -173,6 +175,7 @@ def door_figure():
         config=DOOR,
         plain=PLAIN_DOOR,
         turns=20,
+        proof=["--answer=Sec-WebSocket-Protocol: chat.v2"],
     )
 
 
@@ -257,6 +260,17 @@ FIGURES = [
             Row("  duration, median", "p50_us", "µs", None),
             Row("  duration, 99 %", "p99_us", "µs", None),
         ],
+    ),
+    Figure(
+        "scrape",
+        ["scrape.py"],
+        [
+            Row("a scrape of 100 routes, median", "median_ms", "ms", at_most(2, "ms")),
+            Row("  99 %", "p99_ms", "ms", None),
+            Row("  server's processor time each", "cpu_ms", "ms", None),
+            Row("  bytes", "bytes", "B", None),
+        ],
+        peer=None,
     ),
     door_figure(),
     static_figure(4096, 50),

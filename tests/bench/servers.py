@@ -29,6 +29,7 @@ class Server:
     def __init__(self, name, command, figure, folder):
         self.name = name
         self.status = 0 if name in (GO, CIVETWEB) else figure.status
+        self.proof = [] if name in (GO, CIVETWEB, PLAIN) else figure.proof
         self.report = None
         self.process = subprocess.Popen(
             command + self._arguments(figure, folder),
@@ -86,7 +87,7 @@ class Server:
     def measure(self, command):
         """Lets the load client run against it. Returns what that printed, and the report's."""
         client = subprocess.run(
-            [*command, f"--port={self.port}", f"--pid={self.process.pid}"],
+            [*command, *self.proof, f"--port={self.port}", f"--pid={self.process.pid}"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
