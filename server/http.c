@@ -172,6 +172,15 @@ static int read_path(struct http_exchange *exchange, const char *raw, const char
     return 0;
 }
 
+/* It may be half decoded: the log gets it as it came, up to a question mark, written as such or
+   not, behind which there may be what nobody should see. */
+static void show_raw_path(struct http_exchange *exchange, const char *raw)
+{
+    const char *mark = strcasestr(raw, "%3f");
+    size_t length = mark == NULL ? strlen(raw) : (size_t)(mark - raw) + strlen("%3f");
+    snprintf(exchange->path, sizeof exchange->path, "%.*s", (int)length, raw);
+}
+
 int http_read(struct http_exchange *exchange, struct mg_connection *connection, const char **why)
 {
     const struct mg_request_info *info = mg_get_request_info(connection);
@@ -187,8 +196,8 @@ int http_read(struct http_exchange *exchange, struct mg_connection *connection, 
     } else {
         status = read_path(exchange, info->local_uri_raw, why);
     }
-    if (status != 0) /* it may be half decoded: for the log as it came */
-        snprintf(exchange->path, sizeof exchange->path, "%s", info->local_uri_raw);
+    if (status != 0)
+        show_raw_path(exchange, info->local_uri_raw);
     return status;
 }
 

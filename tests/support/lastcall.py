@@ -91,7 +91,7 @@ def ini(sections, routes):
 
 class Daemon:
     """A running daemon. `settings` are 'section.key=value' on top of BASE; `routes` on ROUTES.
-    `plain`: without a file, so that its embedded default is served."""
+    `plain`: without a file, so that its embedded default is served. `raw` is the log as it came."""
 
     def __init__(self, directory, settings=(), routes=None, arguments=(), environment=None,
                  descriptors=None, plain=False):
@@ -113,6 +113,7 @@ class Daemon:
             env={**os.environ, **(environment or {})}, start_new_session=True)
         self.pid = self.process.pid
         self.lines = []
+        self.raw = []
         self.events = []
         self.ended = None  # when its stderr ended
         self.changed = threading.Condition()
@@ -124,6 +125,7 @@ class Daemon:
         for raw in self.process.stderr:
             line = raw.decode('utf-8', 'replace').rstrip('\n')
             with self.changed:
+                self.raw.append(raw)
                 self.lines.append(line)
                 event = parse_line(line)
                 if event:
