@@ -61,7 +61,9 @@ void names_offer(struct names *names, const char *name)
     /* "threads" for "http_threads": many letters away, yet plain what is meant. */
     if (strlen(names->read) >= 4 && strcasestr(name, names->read))
         away = least(away, too_far(names->read) - 1);
-    if (away < (names->nearest ? names->distance : too_far(names->read)) && away < strlen(name)) {
+    /* Of a short word as much as half must be right: "on" is not a misspelt "no". */
+    if (away < (names->nearest ? names->distance : too_far(names->read)) &&
+        away * 2 < strlen(name)) {
         names->nearest = name;
         names->distance = away;
     }

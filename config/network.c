@@ -63,6 +63,8 @@ static void explain(const char *item, char *why, size_t size)
         snprintf(host, sizeof(host), "%.*s", (int)strcspn(item + 1, "]"), item + 1);
     if (inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1)
         snprintf(why, size, "an address without brackets and port: write %s", host);
+    else if (strpbrk(item, " \t"))
+        snprintf(why, size, "addresses are separated by commas");
     else if (strcmp(item, "*") == 0)
         snprintf(why, size, "write 0.0.0.0/0, ::/0 to trust whoever connects");
     else if (strcasecmp(item, "localhost") == 0)
@@ -143,6 +145,7 @@ static bool read_item(struct slice item, struct network *list, int count, char *
 int networks_parse(const char *text, struct network *list, char *why, size_t size)
 {
     const char *rest = text[strspn(text, " \t")] ? text : NULL;
+    bool several = strchr(text, ',') != NULL;
     struct network own[NETWORKS_MAX];
     char wrong[192];
     struct slice item;
@@ -152,7 +155,8 @@ int networks_parse(const char *text, struct network *list, char *why, size_t siz
         list = own;
     while (slice_next(&rest, &item)) {
         if (!read_item(item, list, count, wrong, sizeof(wrong))) {
-            bool named = item.length > 0 && item.length < ITEM_SIZE && count < NETWORKS_MAX;
+            bool named =
+                several && item.length > 0 && item.length < ITEM_SIZE && count < NETWORKS_MAX;
             snprintf(why, size, "%.*s%s%s", named ? (int)item.length : 0, item.text,
                      named ? ": " : "", wrong);
             return -1;

@@ -39,6 +39,7 @@ static const char *find_fault(struct slice token)
 bool tokens_check(const struct option_value *value, char *why, size_t size)
 {
     const char *rest = *value->text ? value->text : NULL;
+    bool several = strchr(value->text, ',') != NULL;
     struct slice tokens[TOKENS_MAX];
     struct slice token;
     size_t count = 0;
@@ -49,8 +50,9 @@ bool tokens_check(const struct option_value *value, char *why, size_t size)
             if (slice_equals(tokens[i], token))
                 fault = "it is given twice";
         if (fault) {
-            snprintf(why, size, "%.*s%s%s", (int)token.length, token.text, token.length ? ": " : "",
-                     fault);
+            bool named = several && token.length > 0;
+            snprintf(why, size, "%.*s%s%s", named ? (int)token.length : 0, token.text,
+                     named ? ": " : "", fault);
             return false;
         }
         if (count == TOKENS_MAX) {
