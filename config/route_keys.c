@@ -3,7 +3,7 @@
 #include "config/tokens.h"
 
 #define SECOND INT64_C(1000)
-#define DAY (24 * 60 * 60 * SECOND)
+#define DAY (SECOND * 60 * 60 * 24)
 #define GIB (INT64_C(1) << 30)
 #define AT(member) offsetof(struct config_route, member)
 
@@ -114,7 +114,7 @@ const struct config_key config_route_keys[] = {
                 .type = OPTION_DURATION,
                 .fallback = "0",
                 .minimum = SECOND,
-                .maximum = 30 * DAY,
+                .maximum = DAY * 30,
                 .help = "A WebSocket that is older is closed with 1001, so that its client comes "
                         "back and load moves to new servers; up to a tenth earlier, so that not "
                         "all come at once",

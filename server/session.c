@@ -185,10 +185,11 @@ void session_open(struct session *session, struct session_home *home)
 {
     const struct handler *handler = session->route->handler;
     if (uv_poll_init_socket(&home->uv, &session->poll, session->socket) != 0) {
-        tracker_refused(session->route->counts, REFUSED_DESCRIPTORS);
+        struct tracker_route *counts = session->route->counts;
+        tracker_refused(counts, REFUSED_DESCRIPTORS);
         session_discard(session);
         atomic_fetch_sub_explicit(&home->sessions, 1, memory_order_relaxed);
-        tracker_leave_session(home->tracker, session->route->counts);
+        tracker_leave_session(home->tracker, counts);
         return;
     }
     uv_timer_init(&home->uv, &session->timer); /* cannot fail */
