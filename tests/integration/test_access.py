@@ -136,7 +136,7 @@ class Requests(Case):
         download.send(get('/files/big'))
         download.read(1000)  # as long as it is in flight CivetWeb is not stopped
         late = []
-        for raw in (get('/metrics'), upgrade(), get('/nowhere')):
+        for raw in (get('/'), upgrade(), get('/nowhere')):
             late.append(self.peer(daemon))
             late[-1].send(raw[:-1])  # all but the last byte: it is in a worker's hands
         self.ask(daemon, get('/health/live'))
@@ -149,7 +149,7 @@ class Requests(Case):
         daemon.wait_exit(0)
         self.assertEqual(sorted((entry['path'], entry['bytes_sent'] > 0)
                                 for entry in entries(daemon) if entry['status'] == 503),
-                         [('/echo', True), ('/metrics', True), ('/nowhere', True)])
+                         [('/', True), ('/echo', True), ('/nowhere', True)])
 
 
 class Sessions(Case):
