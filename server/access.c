@@ -339,5 +339,5 @@ void access_write(const struct access_entry *entry)
     struct access_entry dated = *entry;
     if (dated.time.tv_sec == 0)
         clock_gettime(CLOCK_REALTIME, &dated.time);
-    log_text(line, access_format(line, settings.format, &dated));
+    log_frequent(line, access_format(line, settings.format, &dated));
 }

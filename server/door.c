@@ -229,6 +229,8 @@ static void pass_door(struct server *server, struct http_exchange *exchange)
     bool finished = exchange->status != 101 && route != NULL && !exchange->failed;
     if (finished && tracker_gate_closed(options->tracker))
         flush_response(server, exchange);
+    if (exchange->cut)
+        tracker_request_cut(options->tracker);
     tracker_leave_request(options->tracker, finished);
 }
 

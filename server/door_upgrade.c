@@ -130,7 +130,7 @@ void door_upgrade(struct server *server, struct http_exchange *exchange, const s
         return;
     }
     tracker_refused(route->counts, refusal->kind);
-    exchange->status = CLIENT_CLOSED;
+    exchange->status = refusal == &no_memory ? 503 : CLIENT_CLOSED;
     exchange->failed = true;
 }
 

@@ -1,6 +1,6 @@
 /*
  * forwarded: who the client is, and which host it asked for, behind proxies that are trusted. What
- * it is for: logs, limits for each address, and origins (`same`). Decides from headers; no I/O, no
+ * it is for: logs, the status page, and origins (`same`). Decides from headers; no I/O, no
  * look-ups, no allocation, bounded work. Any thread.
  *
  * Each proxy adds what it saw at the end of a list, so only what stands at the right of it is true:

@@ -6,12 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "server/clock.h"
 
-enum { REFUSAL_SIZE = 1024, SENDFILE_FROM = 65536 };
+enum { REFUSAL_SIZE = 1024, LARGE = 65536 };
 
 static int digit(char letter)
 {
@@ -95,6 +96,7 @@ static void fill(struct http_exchange *exchange, struct mg_connection *connectio
     exchange->http_version = info->http_version;
     exchange->head = strcmp(info->request_method, "HEAD") == 0;
     exchange->failed = false;
+    exchange->cut = false;
     exchange->began = clock_microseconds();
     exchange->sent = 0;
     exchange->gathered = 0;
@@ -201,14 +203,34 @@ int http_read(struct http_exchange *exchange, struct mg_connection *connection, 
     return status;
 }
 
+/* Notes that an answer is not whole, and whether that is the peer's doing. */
+static int give_up(struct http_exchange *exchange)
+{
+    exchange->failed = true;
+    exchange->cut = takeover_peer_there(&exchange->peer);
+    return -1;
+}
+
+/* Sends what is large past CivetWeb, which takes a slow peer for one that reads nothing. Returns
+   how much that was; 0 where it is not possible. */
+static int64_t send_large(struct http_exchange *exchange, const struct takeover_piece *piece)
+{
+    if (piece->length < LARGE)
+        return 0;
+    int64_t sent = takeover_send(&exchange->peer, piece, exchange->patience);
+    return sent < 0 ? 0 : sent;
+}
+
 static int send_all(struct http_exchange *exchange, const void *data, size_t length)
 {
+    const struct takeover_piece piece = {.data = data, .length = (int64_t)length};
     if (exchange->failed)
         return -1;
-    if (mg_write(exchange->connection, data, length) == (int)length)
+    size_t sent = (size_t)send_large(exchange, &piece);
+    if (sent == length ||
+        (sent == 0 && mg_write(exchange->connection, data, length) == (int)length))
         return 0;
-    exchange->failed = true;
-    return -1;
+    return give_up(exchange);
 }
 
 static int flush(struct http_exchange *exchange)
@@ -293,38 +315,42 @@ static size_t gather(struct http_exchange *exchange, int descriptor, int64_t off
     return (size_t)got;
 }
 
-/* Returns how much of a large file has been sent without copying; 0 where that is not possible. */
-static int64_t send_large(struct http_exchange *exchange, int descriptor, int64_t offset,
-                          int64_t length)
+/* Sends a file by copying it, from `done` bytes on. */
+static int copy_file(struct http_exchange *exchange, int descriptor, int64_t offset, int64_t length)
 {
-    if (length < SENDFILE_FROM || flush(exchange) != 0)
-        return 0;
-    int64_t sent =
-        takeover_send_file(&exchange->peer, descriptor, offset, length, exchange->patience);
-    if (sent < 0)
-        return 0;
-    exchange->sent += (uint64_t)sent;
-    exchange->failed = sent < length;
-    return sent;
+    for (int64_t done = 0; done < length;) {
+        size_t got = gather(exchange, descriptor, offset + done, length - done);
+        done += (int64_t)got;
+        if ((got == 0 || done < length) && flush(exchange) != 0)
+            return -1;
+        if (got == 0) { /* it is shorter: the peer was told another length */
+            exchange->failed = true;
+            return -1;
+        }
+    }
+    return 0;
 }
 
 int http_send_file(const struct http_request *request, int descriptor, int64_t offset,
                    int64_t length)
 {
     struct http_exchange *exchange = exchange_of(request);
+    const struct takeover_piece piece = {.file = descriptor, .offset = offset, .length = length};
     if (exchange->head)
         return 0;
-    for (int64_t done = send_large(exchange, descriptor, offset, length); done < length;) {
-        if (exchange->failed)
-            return -1;
-        size_t got = gather(exchange, descriptor, offset + done, length - done);
-        done += (int64_t)got;
-        if ((got == 0 || done < length) && flush(exchange) != 0)
-            return -1;
-        if (got == 0)
-            exchange->failed = true; /* the peer was told another length */
-    }
-    return 0;
+    if (length >= LARGE && flush(exchange) != 0)
+        return -1;
+    int64_t sent = send_large(exchange, &piece);
+    exchange->sent += (uint64_t)sent;
+    if (sent == 0)
+        return copy_file(exchange, descriptor, offset, length);
+    if (sent == length)
+        return 0;
+    struct stat about;
+    exchange->failed = true;
+    if (fstat(descriptor, &about) != 0 || about.st_size < offset + length)
+        return -1; /* it is shorter: the peer was told another length */
+    return give_up(exchange);
 }
 
 int http_respond(const struct http_request *request, int status, const char *type, const char *text)

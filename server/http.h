@@ -44,6 +44,7 @@ struct http_exchange {
     bool head;
     bool body;     /* the request has one */
     bool failed;   /* the answer did not reach the peer whole */
+    bool cut;      /* and it was us who stopped */
     uint64_t sent; /* bytes of the answer's body */
     size_t gathered;
     char path[HTTP_PATH_MAX];

@@ -13,7 +13,10 @@
 
 #include "server/clock.h"
 
-enum { QUEUE_LINES = 1024 };
+enum {
+    QUEUE_LINES = 1024,
+    KEPT_LINES = 128, /* of them: for what is said seldom */
+};
 
 struct line {
     size_t length;
@@ -213,8 +216,8 @@ void log_live(const char *text)
     pthread_mutex_unlock(&logger.lock);
 }
 
-/* Queues one piece of text, or counts it as lost. */
-static void enqueue(const char *text, size_t length)
+/* Queues one piece of text if at most `most` wait then, or counts it as lost. */
+static void enqueue(const char *text, size_t length, size_t most)
 {
     pthread_mutex_lock(&logger.lock);
     if (logger.queue == NULL) {
@@ -222,7 +225,7 @@ static void enqueue(const char *text, size_t length)
         write_all(text, length);
         return;
     }
-    if (logger.count == QUEUE_LINES) {
+    if (logger.count >= most) {
         logger.dropped++;
         logger.lost++;
     } else {
@@ -247,10 +250,15 @@ void log_text(const char *text, size_t length)
 {
     while (length > 0) {
         size_t part = length < LOG_LINE_MAX ? length : LOG_LINE_MAX;
-        enqueue(text, part);
+        enqueue(text, part, QUEUE_LINES);
         text += part;
         length -= part;
     }
+}
+
+void log_frequent(const char *line, size_t length)
+{
+    enqueue(line, length, QUEUE_LINES - KEPT_LINES);
 }
 
 void log_fields(enum log_level level, const char *message, const struct log_field *fields,
@@ -259,5 +267,6 @@ void log_fields(enum log_level level, const char *message, const struct log_fiel
     if (!log_wanted(level))
         return;
     char text[LOG_LINE_MAX];
-    enqueue(text, render(text, level, message, fields, count));
+    enqueue(text, render(text, level, message, fields, count),
+            level == LOG_DEBUG ? QUEUE_LINES - KEPT_LINES : QUEUE_LINES);
 }

@@ -56,6 +56,10 @@ void log_live(const char *text);
 /* Writes text as it is, of any length, between the lines of the log. */
 void log_text(const char *text, size_t length);
 
+/* Writes a line of at most LOG_LINE_MAX bytes, of which there may be very many: where the queue is
+   nearly full it gives way to what is said seldom, as lines of LOG_DEBUG do. */
+void log_frequent(const char *line, size_t length);
+
 /* Whether the log is text for people on a terminal. After log_start. */
 bool log_terminal(void);
 

@@ -74,8 +74,8 @@ static void open_sessions(struct loop *loop, struct session *arriving)
 static int64_t phase(const struct loop *loop)
 {
     const struct session_home *home = &loop->home;
-    double turns = (double)tracker_loops(home->tracker) * (double)loop->to_drain;
-    return turns == 0 ? 0 : (int64_t)((double)home->plan.spread * (double)home->place / turns);
+    double turns = (double)home->plan.turns * (double)loop->to_drain;
+    return turns == 0 ? 0 : (int64_t)((double)home->plan.spread * (double)home->plan.turn / turns);
 }
 
 /* Those that have had no turn: they were to wait, or to be the last. */
@@ -221,10 +221,19 @@ static void post(struct loop *loop, struct session *session, unsigned asked)
 static void begin_drain(void *argument)
 {
     struct loops *loops = argument;
+    size_t turns = 0;
     for (size_t i = 0; i < loops->count; i++) {
         struct loop *loop = loops->loop[i];
         pthread_mutex_lock(&loop->lock);
         loop->plan = loops->plan;
+        loop->plan.turn = turns;
+        pthread_mutex_unlock(&loop->lock);
+        turns += atomic_load(&loop->home.sessions) > 0;
+    }
+    for (size_t i = 0; i < loops->count; i++) {
+        struct loop *loop = loops->loop[i];
+        pthread_mutex_lock(&loop->lock);
+        loop->plan.turns = turns;
         pthread_mutex_unlock(&loop->lock);
         post(loop, NULL, ASKED_DRAIN);
     }

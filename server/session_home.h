@@ -40,6 +40,8 @@ struct drain_plan {
     int64_t signal_at;
     int64_t spread;     /* over which the closes are paced */
     int64_t wait_until; /* when sessions of routes that wait are closed after all */
+    size_t turn;        /* of this loop among those that have sessions: set by the loops */
+    size_t turns;
 };
 
 #define SESSION_INPUT_SIZE 65536

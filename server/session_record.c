@@ -30,19 +30,23 @@ static struct session_request *copy_headers(const struct header *headers, size_t
     return request;
 }
 
-/* Moves a text behind those that are there; NULL stays NULL. */
+/* Copies a text behind those that are there, no more of it than a line of the log can show; NULL
+   stays NULL. */
 static const char *keep_text(char **end, const char *text)
 {
     if (text == NULL)
         return NULL;
     const char *copy = *end;
-    *end = stpcpy(*end, text) + 1;
+    size_t length = strnlen(text, LOG_LINE_MAX);
+    memcpy(*end, text, length);
+    (*end)[length] = '\0';
+    *end += length + 1;
     return copy;
 }
 
 static size_t text_size(const char *text)
 {
-    return text == NULL ? 0 : strlen(text) + 1;
+    return text == NULL ? 0 : strnlen(text, LOG_LINE_MAX) + 1;
 }
 
 /* For the handler and for the line at the end: one block, and none where nothing is needed. */

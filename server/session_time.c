@@ -98,7 +98,8 @@ static void look_at_times(struct session *session, int64_t now)
     if (session->state != SESSION_OPEN || session->wake_at == 0 || now < session->wake_at)
         return;
     session->wake_at = 0;
-    session->route->handler->wake(session);
+    if (session->route->handler->wake != NULL)
+        session->route->handler->wake(session);
 }
 
 static void on_timer(uv_timer_t *handle)

@@ -177,6 +177,7 @@ static void sum_up(const struct shutdown_options *options, const struct stopping
     result->stop = stopped ? STOP_RETURNED : called ? STOP_BLOCKED : STOP_NOT_CALLED;
     result->requests_cut =
         called ? atomic_load(&stopping->requests_cut) : tracker_requests(options->tracker);
+    result->requests_cut += tracker_requests_cut(options->tracker);
     result->forced = result->all.closed[OUTCOME_FORCED] + result->requests_cut;
     result->status =
         (tolerated(options, result->forced, result->all.open) ? 0 : 1) | (stopped ? 0 : 2);

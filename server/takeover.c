@@ -24,7 +24,7 @@ enum {
     LOOK_AT_ONCE = 512, /* descriptors that one poll asks about */
     DEAD_MAX = 64,      /* dead sockets that one search can wait for */
     DEAD_WAIT = 100,    /* milliseconds */
-    SENDFILE_MOST = 1 << 20,
+    SEND_MOST = 1 << 20,
 };
 
 struct takeover takeover = {.ended = -1, .quiet = -1};
@@ -241,24 +241,58 @@ void takeover_linger(const struct takeover_peer *peer, int64_t deadline)
     dup3(takeover.ended, descriptor, O_CLOEXEC); /* CivetWeb would go on reading */
 }
 
-int64_t takeover_send_file(const struct takeover_peer *peer, int file, int64_t offset,
-                           int64_t length, int patience)
+/* As much as the socket takes now, from `done` on. */
+static ssize_t send_some(int descriptor, const struct takeover_piece *piece, int64_t done)
+{
+    int64_t left = piece->length - done;
+    size_t most = left < SEND_MOST ? (size_t)left : SEND_MOST;
+    off_t at = piece->offset + done;
+    if (piece->data == NULL)
+        return sendfile(descriptor, piece->file, &at, most);
+    return send(descriptor, piece->data + done, most, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/*
+ * Waits until the socket takes more. Returns false when the peer has acknowledged nothing in all
+ * the time: the kernel wants to be written to only when a third of a large buffer is free, which a
+ * slow peer that reads all the time may take long for.
+ */
+static bool wait_for_room(int descriptor, int patience)
+{
+    struct pollfd event = {.fd = descriptor, .events = POLLOUT};
+    uint64_t taken;
+    int ready;
+    do {
+        taken = tcp_bytes_acknowledged(descriptor);
+        ready = poll(&event, 1, patience);
+    } while (ready == 0 && tcp_bytes_acknowledged(descriptor) != taken);
+    return ready != 0;
+}
+
+int64_t takeover_send(const struct takeover_peer *peer, const struct takeover_piece *piece,
+                      int patience)
 {
     int descriptor = find_certain(peer);
-    struct pollfd event = {.fd = descriptor, .events = POLLOUT};
-    off_t at = offset;
+    int64_t done = 0;
     if (descriptor < 0)
         return -1;
-    while (at - offset < length) {
-        int64_t left = length - (at - offset);
-        ssize_t sent =
-            sendfile(descriptor, file, &at, left < SENDFILE_MOST ? (size_t)left : SENDFILE_MOST);
-        if (sent == 0 || (sent < 0 && errno != EAGAIN && errno != EINTR))
+    while (done < piece->length) {
+        ssize_t sent = send_some(descriptor, piece, done);
+        if (sent > 0)
+            done += sent;
+        else if (sent == 0 || (errno != EAGAIN && errno != EINTR))
             break;
-        if (sent < 0 && errno == EAGAIN && poll(&event, 1, patience) == 0)
+        else if (errno == EAGAIN && !wait_for_room(descriptor, patience))
             break;
     }
-    return at - offset;
+    return done;
+}
+
+bool takeover_peer_there(const struct takeover_peer *peer)
+{
+    struct pollfd event = {
+        .fd = find_certain(peer)}; /* the end is reported without being asked for */
+    return event.fd >= 0 && poll(&event, 1, 0) == 0;
 }
 
 struct listing {

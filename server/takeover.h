@@ -85,14 +85,25 @@ bool takeover_say(const struct takeover_peer *peer, const char *text, size_t len
  */
 void takeover_linger(const struct takeover_peer *peer, int64_t deadline);
 
+/* What is sent by takeover_send: `length` bytes of memory, or of an open file. */
+struct takeover_piece {
+    const char *data; /* NULL: the file */
+    int file;
+    int64_t offset; /* in the file */
+    int64_t length;
+};
+
 /*
- * Sends `length` bytes of an open file from `offset` on, without copying them, on the connection,
- * which stays with CivetWeb. Returns how many were sent: fewer when the file was shorter, the peer
- * has gone, or it has taken nothing for `patience` milliseconds; or -1, nothing having been sent,
- * where the connection is not certain. Blocks.
+ * Sends it, a file without copying it, on the connection, which stays with CivetWeb. Returns how
+ * much was sent: less when the file was shorter, the peer has gone, or it has acknowledged nothing
+ * for `patience` milliseconds; or -1, nothing having been sent, where the connection is not
+ * certain. Blocks.
  */
-int64_t takeover_send_file(const struct takeover_peer *peer, int file, int64_t offset,
-                           int64_t length, int patience);
+int64_t takeover_send(const struct takeover_peer *peer, const struct takeover_piece *piece,
+                      int patience);
+
+/* Whether the peer still holds the connection: who has stopped sending, is us. Does not block. */
+bool takeover_peer_there(const struct takeover_peer *peer);
 
 /* A connection that CivetWeb has. */
 struct takeover_connection {

@@ -33,7 +33,9 @@ struct tracker {
     atomic_size_t last; /* of them: those that are drained last */
     atomic_size_t requests;
     atomic_uint_fast64_t finished; /* requests */
+    atomic_uint_fast64_t cut;
     uint64_t finished_before;
+    uint64_t cut_before;
     bool marked;
     size_t limit;
     size_t loops;
@@ -276,6 +278,7 @@ void tracker_mark(struct tracker *tracker)
         route->refused_before = all_refused(route);
     }
     tracker->finished_before = atomic_load(&tracker->finished);
+    tracker->cut_before = atomic_load(&tracker->cut);
 }
 
 void tracker_close_gate(struct tracker *tracker)
@@ -323,6 +326,16 @@ size_t tracker_loops(const struct tracker *tracker)
 uint64_t tracker_requests_finished(const struct tracker *tracker)
 {
     return atomic_load(&tracker->finished) - tracker->finished_before;
+}
+
+void tracker_request_cut(struct tracker *tracker)
+{
+    increment(&tracker->cut);
+}
+
+uint64_t tracker_requests_cut(const struct tracker *tracker)
+{
+    return atomic_load(&tracker->cut) - tracker->cut_before;
 }
 
 int tracker_descriptor(const struct tracker *tracker)

@@ -137,6 +137,9 @@ void tracker_leave_request(struct tracker *tracker, bool finished);
 /* Counts an HTTP answer. */
 void tracker_answered(struct tracker_route *route, int status);
 
+/* Counts that the answer to a request that is about to leave was given up by us. */
+void tracker_request_cut(struct tracker *tracker);
+
 /* Lets a session in: 0, or -1 - REFUSED_DRAINING, -1 - REFUSED_FULL or -1 - REFUSED_ROUTE_FULL. */
 int tracker_enter_session(struct tracker *tracker, struct tracker_route *route);
 
@@ -191,8 +194,9 @@ size_t tracker_limit(const struct tracker *tracker);
 /* The number of places in which traffic is counted, as given to tracker_new. */
 size_t tracker_loops(const struct tracker *tracker);
 
-/* Requests that were finished since tracker_mark. */
+/* Requests that were finished, or whose answers were cut, since tracker_mark. */
 uint64_t tracker_requests_finished(const struct tracker *tracker);
+uint64_t tracker_requests_cut(const struct tracker *tracker);
 
 /*
  * A descriptor that becomes readable when, behind the closed gate, the last session or the last

@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../
 import lastcall
 from access import entries, wait_entry
 from door import ask, origin, upgrade
-from peer import TEXT, Response, close_frame, frame, request_head
+from peer import TEXT, Response, close_frame, frame, request_head, upgrade_head
 
 ON = 'log.access=on'
 LONG = ('shutdown.timeout=60s', 'shutdown.close_timeout=50s')
@@ -237,6 +237,25 @@ class Switch(Case):
         for daemon in daemons:
             daemon.ready().stop()
             self.assertEqual(entries(daemon), [])
+
+
+class Kept(lastcall.Case):
+    def test_a_session_keeps_no_more_of_its_request_than_a_line_can_show(self):
+        daemon = self.daemon('log.access=on', 'log.level=info')
+        long = 'x' * 7000
+        headers = [f'User-Agent: {long}', f'Referer: http://x/{long}']
+        for _ in range(20):
+            self.websocket(daemon).echo()
+        before = daemon.status('VmRSS')
+        peers = []
+        for _ in range(300):
+            peer = self.peer(daemon)
+            peer.send(upgrade_head(headers=headers))
+            peer.read_until(b'\r\n\r\n')
+            peers.append(peer)
+        each = (daemon.status('VmRSS') - before) / len(peers)
+        if lastcall.TIME_FACTOR == 1:  # a sanitizer keeps memory of its own
+            self.assertLess(each, 6, 'KB: of 14 that were sent')
 
 
 if __name__ == '__main__':

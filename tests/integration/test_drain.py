@@ -117,6 +117,16 @@ class Spread(Drained):
         for position, (_, number) in enumerate(found):
             self.assertLess(abs(position - number), 25, 'by age, as far as the loops agree')
 
+    def test_few_sessions_on_many_loops_are_spread_as_well(self):
+        daemon = self.daemon('shutdown.spread=3s', 'server.loops=16', *LONG)
+        peers = self.sessions(daemon, 3)
+        self.signal(daemon)
+        moments = [seconds for seconds, _ in self.closes(peers)]
+        for number, seconds in enumerate(moments):
+            self.assertGreaterEqual(seconds, number - 0.05)
+            self.assertWithin(seconds - number, 0.6, f'close {number} of 3 in 3 s')
+        self.assertCounts(daemon.wait_exit(0), open=3, handshake=3)
+
     def test_one_session_does_not_wait_for_the_time_to_pass(self):
         daemon = self.daemon('shutdown.spread=20s', *LONG)
         peer = self.websocket(daemon)

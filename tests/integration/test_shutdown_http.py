@@ -243,6 +243,29 @@ class Downloads(Files):
         self.assertGreaterEqual(daemon.since_signal(), 0.9)
         self.assertWithin(daemon.since_signal(), 2.3, 'timeout was 1.5 s')
 
+    def test_a_peer_that_reads_slowly_but_always_gets_its_file(self):
+        """The kernel wants to be written to only when a third of its buffer is free."""
+        daemon = self.files('limits.handshake_timeout=300ms', *LONG)
+        peer = self.download(daemon)
+        got = len(peer.read(1))
+        for _ in range(40):  # 4 s: a third of the buffer takes longer than 300 ms at this rate
+            got += len(peer.read(64 << 10))
+            time.sleep(0.1)
+        daemon.send_signal()
+        daemon.wait_log('draining')
+        rest = peer.read_to_end()
+        self.assertEqual(got + len(rest), SIZE)
+        self.assertEqual(daemon.wait_exit(0)['http_finished'], 1)
+
+    def test_a_download_that_the_server_gives_up_while_it_stops_is_counted_as_cut(self):
+        daemon = self.files('limits.handshake_timeout=300ms', *LONG)
+        peer = self.download(daemon)
+        daemon.send_signal()
+        stopped = daemon.wait_exit(1)
+        self.assertEqual((stopped['http_finished'], stopped['http_cut']), (0, 1))
+        self.assertEqual(stopped['drain'], 'forced')
+        self.assertLess(len(peer.read_to_end()), SIZE)
+
     def test_a_second_signal_cuts_a_download(self):
         daemon = self.files(*LONG)
         self.download(daemon)

@@ -322,6 +322,28 @@ START_TEST(who_logs_is_never_held_up_and_lost_lines_are_counted)
 }
 END_TEST
 
+START_TEST(what_is_said_seldom_has_room_where_frequent_lines_are_lost)
+{
+    static const char access[] = "a line of which there are very many\n";
+    struct reading reading = {.descriptor = catch_errors()};
+    pthread_t reader;
+    ck_assert_int_eq(log_start(LOG_DEBUG, LOG_FORMAT_TEXT), 0);
+    for (int i = 0; i < LINES; i++) {
+        log_frequent(access, strlen(access));
+        log_fields(LOG_DEBUG, "so is this", NULL, 0);
+    }
+    for (int i = 1; i <= 100; i++)
+        log_event(LOG_INFO, "numbered", LOG_NUMBER("line", i));
+    ck_assert_int_eq(pthread_create(&reader, NULL, read_lines, &reading), 0);
+    log_stop(LONG);
+    close(STDERR_FILENO);
+    pthread_join(reader, NULL);
+    ck_assert_int_eq(reading.numbered, 100);
+    ck_assert_int_gt(reading.lost, 0);
+    ck_assert_int_eq(reading.others + reading.lost, 2 * LINES);
+}
+END_TEST
+
 START_TEST(stopping_the_log_waits_no_longer_than_it_was_told)
 {
     catch_errors();
@@ -392,6 +414,7 @@ int main(void)
     tcase_add_test(tests, a_line_never_exceeds_its_room);
     tcase_add_test(tests, after_a_burst_one_line_a_second_is_written_and_the_others_are_counted);
     tcase_add_test(tests, who_logs_is_never_held_up_and_lost_lines_are_counted);
+    tcase_add_test(tests, what_is_said_seldom_has_room_where_frequent_lines_are_lost);
     tcase_add_test(tests, stopping_the_log_waits_no_longer_than_it_was_told);
     tcase_add_test(tests, lines_are_written_directly_before_the_start_and_after_the_stop);
     tcase_add_loop_test(tests, lines_above_the_level_are_not_written, 0, LOG_DEBUG + 1);

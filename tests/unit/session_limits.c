@@ -204,6 +204,26 @@ START_TEST(a_session_that_watches_the_others_is_closed_when_these_have_gone)
 }
 END_TEST
 
+START_TEST(a_session_that_epoll_refuses_is_counted_and_leaves)
+{
+    struct host host = make_host(echo);
+    host_start(&host);
+    struct sockaddr_in nobody = {.sin_family = AF_INET};
+    int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC); /* EPERM, as ENOSPC would be */
+    ck_assert_int_eq(tracker_enter_session(host.tracker, host.route.counts), 0);
+    struct session *session = session_new(
+        file, &host.route, &(struct session_opening){.client = (struct sockaddr *)&nobody});
+    ck_assert_ptr_nonnull(session);
+    loops_add(host.loops, session);
+    ck_assert_int_eq(loops_stop(host.loops, clock_milliseconds() + PATIENCE_MS), 0);
+    ck_assert_uint_eq(tracker_sessions(host.tracker), 0);
+    ck_assert_uint_eq(host.route.counts->refused[REFUSED_DESCRIPTORS], 1);
+    ck_assert_uint_eq(host.route.counts->opened, 0);
+    tracker_free(host.tracker);
+    close(host.listener);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("session_limits");
@@ -217,6 +237,7 @@ int main(void)
     tcase_add_test(tests, a_handler_is_woken_once_when_it_has_asked_for_it);
     tcase_add_test(tests, a_handler_can_take_back_that_it_wants_to_be_woken);
     tcase_add_test(tests, a_session_that_watches_the_others_is_closed_when_these_have_gone);
+    tcase_add_test(tests, a_session_that_epoll_refuses_is_counted_and_leaves);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
