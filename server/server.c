@@ -130,6 +130,8 @@ static int start_context(struct server *server, const char *addresses, char *err
         backlog,
         "request_timeout_ms",
         timeout,
+        "max_request_size",
+        HTTP_REQUEST_MAX,
         "tcp_nodelay",
         "1",
         "enable_keep_alive",

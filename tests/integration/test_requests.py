@@ -6,6 +6,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../support'))
 
 import lastcall
+from door import ask
 from peer import Peer, exchange, upgrade_head
 
 
@@ -49,6 +50,18 @@ class Headers(lastcall.Case):
                                       raw(*lines, *filler, 'Origin: https://evil.example'))
                     self.assertEqual(answer.status, good if count < 64 else 431)
 
+    def test_a_request_of_16380_bytes_is_taken_and_a_longer_one_is_not(self):
+        daemon = self.daemon()
+        head = b'GET /health/live HTTP/1.1\r\nHost: x\r\nX: '
+        for before in (b'', b' ' * 1000):
+            for end, good in ((b'\r\n\r\n', 200), (b'\n\n', 400), (b'\r\n\n', 400)):
+                for size in range(16374, 16392):
+                    with self.subTest(size=size, end=end, before=len(before)):
+                        filler = b'x' * (size - len(before) - len(head) - len(end))
+                        answer = ask(daemon.address, before + head + filler + end,
+                                     lastcall.scaled(10))
+                        if answer or size <= 16380:  # else it ended in a reset
+                            self.assertEqual(answer.status, good if size <= 16380 else 400)
 
     def test_blanks_around_a_value_are_no_part_of_it(self):
         daemon = self.daemon()
