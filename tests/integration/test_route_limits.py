@@ -49,8 +49,8 @@ class SendQueue(lastcall.Case):
         daemon = self.daemon('limits.message=64k', routes={
             '/shallow': echo(send_queue='4k'), '/deep': echo(send_queue='128M')})
         flood = frame(BINARY, b'x' * 65000) * (self.SIZE // 65000)
-        taken = {path: self.websocket(daemon, path, receive_buffer=65536).push(flood)
-                 for path in ('/shallow', '/deep')}
+        taken = {path: self.websocket(daemon, path, receive_buffer=65536)
+                 .push(flood, lastcall.scaled(0.7)) for path in ('/shallow', '/deep')}
         self.assertEqual(taken['/deep'], len(flood), 'half of the queue has room for all of it')
         self.assertLess(taken['/shallow'], 40 << 20, 'the server should have stopped reading')
         self.websocket(daemon, '/shallow').echo(b'x' * 60000)
@@ -219,7 +219,7 @@ class Rate(lastcall.Case):
         while (found := peer.read_frame()).opcode == TEXT:
             echoes += 1
         self.assertEqual((found.opcode, found.code()), (CLOSE, 1008))
-        self.assertEqual(echoes, 4)
+        self.assertIn(echoes, (4, 5), 'one more where a slow machine took the flood in pieces')
         peer.send(close_frame(1008))
         peer.expect_end()
 
