@@ -77,5 +77,6 @@ bool precondition_range(const char *if_range, const struct validators *validator
     const char *behind = compare_tag(if_range, validators->tag, STRONG, &equal);
     if (behind != NULL)
         return equal && *behind == '\0';
-    return date_parse(if_range, now, &seconds) == 0 && seconds == validators->modified;
+    return date_parse(if_range, now, &seconds) == 0 && seconds == validators->modified &&
+           seconds < now; /* else it is a weak one */
 }

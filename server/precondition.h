@@ -35,7 +35,8 @@ int precondition_check(const struct preconditions *conditions, const struct vali
 
 /*
  * Whether a Range header counts, by the value of If-Range (13.1.5; NULL: there is none): the tag is
- * the very same, by strong comparison, or the date is exactly that of Last-Modified.
+ * the very same, by strong comparison, or the date is exactly that of Last-Modified, whose second
+ * has passed: within it the file may have changed once more (8.8.2.2).
  */
 bool precondition_range(const char *if_range, const struct validators *validators, int64_t now);
 

@@ -3,6 +3,7 @@
 import os
 import random
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../support'))
 
@@ -185,6 +186,7 @@ class Resuming(House):
 
     def test_if_range_takes_a_date_a_strong_tag_and_nothing_else(self):
         daemon = self.start()
+        os.utime(os.path.join(self.root, 'small'), (784111770, 784111770))
         now = self.ask(daemon, 'small')
         tag, date = now.header('etag'), now.header('last-modified')
         for value, status in ((tag, 206), (date, 206), (f'W/{tag}', 200), (f'{tag}, {tag}', 200),
@@ -196,6 +198,14 @@ class Resuming(House):
                 answer = self.ask(daemon, 'small', 'Range: bytes=2-4', f'If-Range: {value}')
                 self.assertEqual(answer.status, status)
                 self.assertEqual(answer.body, SMALL[2:5] if status == 206 else SMALL)
+
+    def test_if_range_does_not_take_the_date_of_a_file_that_may_change_once_more_in_its_second(self):
+        daemon = self.start()
+        tomorrow = time.time() + 86400  # which counts as now, whenever that is
+        os.utime(os.path.join(self.root, 'small'), (tomorrow, tomorrow))
+        date = self.ask(daemon, 'small').header('last-modified')
+        answer = self.ask(daemon, 'small', 'Range: bytes=2-4', f'If-Range: {date}')
+        self.assertEqual((answer.status, answer.body), (200, SMALL))
 
     def test_readers_that_leave_in_the_middle_of_a_part_leave_nothing_open(self):
         daemon = self.start()

@@ -139,6 +139,19 @@ START_TEST(a_range_counts_only_for_the_very_same_file)
 }
 END_TEST
 
+/* A date says whole seconds: within its own, the file may have changed once more (8.8.2.2). */
+START_TEST(a_date_names_the_very_same_file_only_when_its_second_has_passed)
+{
+    const int64_t then = ours.modified;
+    ck_assert(!precondition_range(THEN, &ours, then - 1));
+    ck_assert(!precondition_range(THEN, &ours, then));
+    ck_assert(precondition_range(THEN, &ours, then + 1));
+    ck_assert(precondition_range(TAG, &ours, then));
+    const struct preconditions conditions = {.if_modified_since = THEN};
+    ck_assert_int_eq(precondition_check(&conditions, &ours, then), 304); /* a weak one will do */
+}
+END_TEST
+
 /* Random lists, most of them broken, against the plainest way to say when there is a match. */
 START_TEST(only_a_list_that_has_our_tag_or_a_star_matches)
 {
@@ -209,6 +222,7 @@ int main(void)
     tcase_add_loop_test(tests, conditions_are_answered_in_the_order_of_the_standard, 0,
                         COUNT(rows));
     tcase_add_loop_test(tests, a_range_counts_only_for_the_very_same_file, 0, COUNT(ranges));
+    tcase_add_test(tests, a_date_names_the_very_same_file_only_when_its_second_has_passed);
     tcase_add_test(tests, only_a_list_that_has_our_tag_or_a_star_matches);
     tcase_add_test(tests, random_bytes_in_every_header_give_one_of_the_three_answers);
     tcase_add_test(tests, a_very_long_list_is_read_to_its_end);
