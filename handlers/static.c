@@ -34,6 +34,7 @@ enum {
     HEADERS_SIZE = 512,   /* the longest come to 350 */
     CACHE_MAX = 31536000, /* seconds: a year, which caches take for always */
     MILLISECONDS = 1000,
+    DATED_FROM = 315619200, /* 1980-01-02, in seconds since 1970 */
 };
 
 enum { OPTION_ROOT, OPTION_INDEX, OPTION_CACHE };
@@ -78,6 +79,7 @@ struct found {
     bool gzip;   /* it is the .gz beside the file that was asked for */
     bool varies; /* there is one */
     const char *type;
+    bool dated;       /* its time tells whether it has changed; else the next two are empty */
     int64_t modified; /* for Last-Modified, in seconds since 1970 */
     char tag[TAG_SIZE];
 };
@@ -232,13 +234,19 @@ static void choose_gzip(const struct folder *folder, const struct http_request *
     }
 }
 
-/* The tag is strong: whoever changes a file changes its time or its size. It is the same on every
-   server that has the same files, behind one balancer. A time that is still to come counts as now
-   (RFC 9110, section 8.8.2.1). */
+/*
+ * The tag is strong: whoever changes a file changes its time or its size. It is the same on every
+ * server that has the same files, behind one balancer. A time that is still to come counts as now
+ * (RFC 9110, section 8.8.2.1). Builds that are to be the same each time date all files alike, at
+ * the beginning of what Unix or ZIP can date: such a time would not tell the next version.
+ */
 static void describe(struct found *found, int64_t now)
 {
     const struct stat *about = &found->about;
 
+    found->dated = about->st_mtim.tv_sec >= DATED_FROM;
+    if (!found->dated)
+        return;
     found->modified = about->st_mtim.tv_sec < now ? about->st_mtim.tv_sec : now;
     snprintf(found->tag, TAG_SIZE, "\"%" PRIx64 "-%lx-%" PRIx64 "%s\"",
              (uint64_t)about->st_mtim.tv_sec, (unsigned long)about->st_mtim.tv_nsec,
@@ -248,7 +256,8 @@ static void describe(struct found *found, int64_t now)
 /* What 200, 206 and 304 have in common (RFC 9110, section 15.4.5). Returns its length. */
 static size_t write_common(const struct folder *folder, const struct found *found, char *headers)
 {
-    int length = snprintf(headers, HEADERS_SIZE, "ETag: %s\r\nCache-Control: %s\r\n%s", found->tag,
+    int length = snprintf(headers, HEADERS_SIZE, "%s%s%sCache-Control: %s\r\n%s",
+                          found->dated ? "ETag: " : "", found->tag, found->dated ? "\r\n" : "",
                           folder->cache, found->varies ? "Vary: Accept-Encoding\r\n" : "");
 
     return (size_t)length;
@@ -259,7 +268,7 @@ static void write_rest(const struct found *found, int status, const struct range
                        char *headers, size_t size)
 {
     char date[DATE_SIZE];
-    bool dated = date_write(found->modified, date) == 0;
+    bool dated = found->dated && date_write(found->modified, date) == 0;
     int length = snprintf(headers, size,
                           "%s%s%s%sAccept-Ranges: bytes\r\nX-Content-Type-Options: nosniff\r\n",
                           dated ? "Last-Modified: " : "", dated ? date : "", dated ? "\r\n" : "",
@@ -316,7 +325,8 @@ static enum range_kind read_range(const struct http_request *request, const stru
 static void answer(const struct folder *folder, const struct http_request *request,
                    const struct found *found, int64_t now)
 {
-    const struct validators validators = {.tag = found->tag, .modified = found->modified};
+    const struct validators validators = {.tag = found->dated ? found->tag : NULL,
+                                          .modified = found->modified};
     const struct preconditions conditions = {
         .if_match = request->header(request, "If-Match"),
         .if_none_match = request->header(request, "If-None-Match"),

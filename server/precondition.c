@@ -21,8 +21,8 @@ static const char *compare_tag(const char *text, const char *ours, enum comparis
     if (end == NULL)
         return NULL;
     end++;
-    size_t length = strlen(ours);
-    *equal = !(weak && how == STRONG) && (size_t)(end - text) == length &&
+    size_t length = (size_t)(end - text);
+    *equal = !(weak && how == STRONG) && ours != NULL && strlen(ours) == length &&
              memcmp(text, ours, length) == 0;
     return end;
 }
@@ -49,7 +49,7 @@ static bool modified_after(const char *date, const struct validators *validators
                            bool otherwise)
 {
     int64_t seconds;
-    if (date == NULL || date_parse(date, now, &seconds) != 0)
+    if (date == NULL || validators->tag == NULL || date_parse(date, now, &seconds) != 0)
         return otherwise;
     return validators->modified > seconds;
 }
@@ -77,6 +77,6 @@ bool precondition_range(const char *if_range, const struct validators *validator
     const char *behind = compare_tag(if_range, validators->tag, STRONG, &equal);
     if (behind != NULL)
         return equal && *behind == '\0';
-    return date_parse(if_range, now, &seconds) == 0 && seconds == validators->modified &&
-           seconds < now; /* else it is a weak one */
+    return validators->tag != NULL && date_parse(if_range, now, &seconds) == 0 &&
+           seconds == validators->modified && seconds < now; /* else it is a weak one */
 }

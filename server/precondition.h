@@ -20,15 +20,15 @@ struct preconditions {
 
 /* What the answer would carry. */
 struct validators {
-    const char *tag;  /* ETag: a strong one, with its quotes */
+    const char *tag;  /* ETag: a strong one, with its quotes; NULL: no ETag and no Last-Modified */
     int64_t modified; /* Last-Modified, in seconds since 1970 */
 };
 
 /*
  * Evaluates the conditions of a GET or HEAD in the order of section 13.2.2. Returns 200: go on;
  * 304: the peer has it already; 412: the peer does not want it. A malformed date is no condition
- * (13.1.3, 13.1.4); a malformed list of tags matches nothing from the fault on. `now`, in seconds
- * since 1970, is for dates of two-digit years.
+ * (13.1.3, 13.1.4), nor is any date where there is no Last-Modified; a malformed list of tags
+ * matches nothing from the fault on. `now`, in seconds since 1970, is for dates of two-digit years.
  */
 int precondition_check(const struct preconditions *conditions, const struct validators *validators,
                        int64_t now);

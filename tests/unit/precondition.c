@@ -152,6 +152,37 @@ START_TEST(a_date_names_the_very_same_file_only_when_its_second_has_passed)
 }
 END_TEST
 
+static const struct {
+    struct preconditions conditions;
+    int status;
+} without[] = {
+    {{0}, 200},
+    {{.if_none_match = "*"}, 304},
+    {{.if_none_match = TAG}, 200},
+    {{.if_none_match = ""}, 200},
+    {{.if_none_match = "\"\""}, 200},
+    {{.if_match = "*"}, 200},
+    {{.if_match = TAG}, 412},
+    {{.if_match = ""}, 412},
+    {{.if_modified_since = "Fri, 31 Dec 9999 23:59:59 GMT"}, 200},
+    {{.if_modified_since = "Thu, 01 Jan 1970 00:00:00 GMT"}, 200},
+    {{.if_unmodified_since = "Thu, 01 Jan 1970 00:00:00 GMT"}, 200},
+    {{.if_none_match = TAG, .if_modified_since = AFTER}, 200},
+};
+
+/* Dates are then no conditions (13.1.3, 13.1.4), and no tag is ours; a star asks for any file. */
+START_TEST(without_validators_only_a_star_is_a_condition_and_no_if_range_holds)
+{
+    static const struct validators none = {0};
+    static const char *const texts[] = {TAG, "\"\"", "", "*", "Thu, 01 Jan 1970 00:00:00 GMT"};
+    for (size_t i = 0; i < COUNT(without); i++)
+        ck_assert_int_eq(precondition_check(&without[i].conditions, &none, NOW), without[i].status);
+    for (size_t i = 0; i < COUNT(texts); i++)
+        ck_assert(!precondition_range(texts[i], &none, NOW));
+    ck_assert(precondition_range(NULL, &none, NOW));
+}
+END_TEST
+
 /* Random lists, most of them broken, against the plainest way to say when there is a match. */
 START_TEST(only_a_list_that_has_our_tag_or_a_star_matches)
 {
@@ -223,6 +254,7 @@ int main(void)
                         COUNT(rows));
     tcase_add_loop_test(tests, a_range_counts_only_for_the_very_same_file, 0, COUNT(ranges));
     tcase_add_test(tests, a_date_names_the_very_same_file_only_when_its_second_has_passed);
+    tcase_add_test(tests, without_validators_only_a_star_is_a_condition_and_no_if_range_holds);
     tcase_add_test(tests, only_a_list_that_has_our_tag_or_a_star_matches);
     tcase_add_test(tests, random_bytes_in_every_header_give_one_of_the_three_answers);
     tcase_add_test(tests, a_very_long_list_is_read_to_its_end);

@@ -52,6 +52,59 @@ START_TEST(a_time_that_is_still_to_come_counts_as_now)
 }
 END_TEST
 
+/* Builds that are to be the same each time date all files alike: the next version has the time of
+   this one, and maybe the size. */
+START_TEST(a_time_that_many_builds_share_tells_nothing)
+{
+    static const struct {
+        int64_t seconds;
+        bool tells;
+    } rows[] = {
+        {-86400, false},    {0, false},         {1, false},
+        {315532800, false}, {315619199, false}, {315619200, true}, /* 1980-01-02 */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        date_file("ten.txt", rows[i].seconds, 0);
+        asked[0] = NULL;
+        ask("GET", "/ten.txt");
+        ck_assert_int_eq(answer.status, 200);
+        ck_assert_int_eq(*value_of("ETag") != '\0', rows[i].tells);
+        ck_assert_int_eq(*value_of("Last-Modified") != '\0', rows[i].tells);
+        ck_assert(has("Cache-Control: no-cache"));
+    }
+}
+END_TEST
+
+START_TEST(a_file_without_tag_and_time_is_sent_whole_unless_a_star_is_asked_for)
+{
+    static const struct {
+        const char *name;
+        const char *value;
+        int status;
+    } rows[] = {
+        {"If-None-Match", "\"0-0-a\"", 206},
+        {"If-None-Match", "*", 304},
+        {"If-Match", "\"0-0-a\"", 412},
+        {"If-Match", "*", 206},
+        {"If-Modified-Since", THEN, 206},
+        {"If-Unmodified-Since", "Thu, 01 Jan 1970 00:00:00 GMT", 206},
+        {"If-Range", "\"0-0-a\"", 200},
+        {"If-Range", "Thu, 01 Jan 1970 00:00:00 GMT", 200},
+    };
+    date_file("ten.txt", 0, 0);
+    asked[2] = "Range";
+    asked[3] = "bytes=2-4";
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        asked[0] = rows[i].name;
+        asked[1] = rows[i].value;
+        ask("GET", "/ten.txt");
+        ck_assert_int_eq(answer.status, rows[i].status);
+        ck_assert_str_eq(value_of("ETag"), "");
+        ck_assert_str_eq(value_of("Last-Modified"), "");
+    }
+}
+END_TEST
+
 START_TEST(cache_is_said_in_whole_seconds)
 {
     static const struct {
@@ -225,6 +278,8 @@ int main(void)
     tcase_add_test(tests, a_file_comes_with_all_that_caches_need);
     tcase_add_test(tests, the_tag_changes_with_time_and_size_and_is_the_same_for_a_copy);
     tcase_add_test(tests, a_time_that_is_still_to_come_counts_as_now);
+    tcase_add_test(tests, a_time_that_many_builds_share_tells_nothing);
+    tcase_add_test(tests, a_file_without_tag_and_time_is_sent_whole_unless_a_star_is_asked_for);
     tcase_add_test(tests, cache_is_said_in_whole_seconds);
     tcase_add_test(tests, what_the_peer_has_is_not_sent_again);
     tcase_add_test(tests, what_the_peer_does_not_want_is_412);
