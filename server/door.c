@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "server/access.h"
@@ -299,5 +300,5 @@ int door_error(struct mg_connection *connection, int status, const char *message
 size_t door_refusal(char *response, size_t size)
 {
     const struct refusal *refusal = &door_refusals[REFUSED_DRAINING];
-    return handshake_refusal(response, size, refusal->status, refusal->why);
+    return handshake_refusal(response, size, refusal->status, refusal->why, time(NULL));
 }

@@ -1,4 +1,5 @@
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "server/origin.h"
@@ -31,7 +32,7 @@ static const struct refusal no_memory = {.kind = REFUSED_DESCRIPTORS, .why = "ou
 static void refuse_taken(int socket)
 {
     char response[512];
-    size_t length = handshake_refusal(response, sizeof response, 503, no_memory.why);
+    size_t length = handshake_refusal(response, sizeof response, 503, no_memory.why, time(NULL));
     send(socket, response, length, MSG_NOSIGNAL | MSG_DONTWAIT);
     shutdown(socket, SHUT_RDWR);
     close(socket);

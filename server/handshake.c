@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "config/slice.h"
+#include "server/date.h"
 
 #define KEY_LENGTH 24 /* base64 of 16 bytes: 22 characters and "==" */
 
@@ -312,28 +313,32 @@ const char *http_reason(int status)
     return find_status(status)->reason;
 }
 
-static size_t refusal_head(char *buffer, size_t size, int status, size_t body)
+static size_t refusal_head(char *buffer, size_t size, int status, size_t body, const char *date)
 {
     const struct status *row = find_status(status);
-    int length = snprintf(buffer, size,
-                          "HTTP/1.1 %d %s\r\n"
-                          "Content-Type: text/plain; charset=utf-8\r\n"
-                          "Content-Length: %zu\r\n"
-                          "Connection: close\r\n"
-                          "%s\r\n",
-                          status, row->reason, body, row->headers != NULL ? row->headers : "");
+    int length =
+        snprintf(buffer, size,
+                 "HTTP/1.1 %d %s\r\n"
+                 "Date: %s\r\n"
+                 "Content-Type: text/plain; charset=utf-8\r\n"
+                 "Content-Length: %zu\r\n"
+                 "Connection: close\r\n"
+                 "%s\r\n",
+                 status, row->reason, date, body, row->headers != NULL ? row->headers : "");
     return written(length, size);
 }
 
-size_t handshake_refusal(char *buffer, size_t size, int status, const char *why)
+size_t handshake_refusal(char *buffer, size_t size, int status, const char *why, int64_t now)
 {
+    char date[DATE_SIZE] = "";
+    date_write(now, date);
     /* What does not fit is cut from the text, so that Content-Length stays true. */
     size_t text = strlen(why);
-    size_t head = refusal_head(buffer, size, status, text + 1);
+    size_t head = refusal_head(buffer, size, status, text + 1, date);
     size_t room = size > head + 2 ? size - head - 2 : 0;
     if (text > room) {
         text = room;
-        head = refusal_head(buffer, size, status, text + 1);
+        head = refusal_head(buffer, size, status, text + 1, date);
     }
     return head +
            written(snprintf(buffer + head, size - head, "%.*s\n", (int)text, why), size - head);

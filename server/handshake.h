@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "config/tokens.h"
 
@@ -72,10 +73,11 @@ size_t handshake_response(char *buffer, size_t size, const char *accept, const c
 const char *http_reason(int status);
 
 /*
- * Writes a whole response that refuses: text/plain body `why`, Connection: close, and what the
- * status asks for: 426 Upgrade, Connection: Upgrade and Sec-WebSocket-Version: 13 (4.2.2),
- * 405 Allow: GET, 503 Retry-After: 1. Returns its length, at most size - 1.
+ * Writes a whole response that refuses: text/plain body `why`, Connection: close, the Date `now`
+ * (seconds since 1970; RFC 9110, section 6.6.1), and what the status asks for: 426 Upgrade,
+ * Connection: Upgrade and Sec-WebSocket-Version: 13 (4.2.2), 405 Allow: GET, 503 Retry-After: 1.
+ * Returns its length, at most size - 1.
  */
-size_t handshake_refusal(char *buffer, size_t size, int status, const char *why);
+size_t handshake_refusal(char *buffer, size_t size, int status, const char *why, int64_t now);
 
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "server/clock.h"
+#include "server/date.h"
 
 enum { REFUSAL_SIZE = 1024, LARGE = 65536 };
 
@@ -258,7 +259,7 @@ void http_finish(struct http_exchange *exchange)
 void http_refuse(struct http_exchange *exchange, int status, const char *why)
 {
     char *response = exchange->output;
-    size_t length = handshake_refusal(response, REFUSAL_SIZE, status, why);
+    size_t length = handshake_refusal(response, REFUSAL_SIZE, status, why, time(NULL));
     const char *body = strstr(response, "\r\n\r\n");
     size_t head = body == NULL ? length : (size_t)(body + 4 - response);
     exchange->status = status;
@@ -270,14 +271,12 @@ void http_refuse(struct http_exchange *exchange, int status, const char *why)
 int http_begin(const struct http_request *request, const struct http_answer *answer)
 {
     struct http_exchange *exchange = exchange_of(request);
-    char date[64];
+    char date[DATE_SIZE] = "";
     char length_header[48] = "";
-    time_t now = time(NULL);
-    struct tm utc;
     if (answer->status != 204 && answer->status != 304) /* RFC 9110, section 8.6 */
         snprintf(length_header, sizeof length_header, "Content-Length: %lld\r\n",
                  (long long)answer->length);
-    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &utc));
+    date_write(time(NULL), date);
     int length = snprintf(
         exchange->output, sizeof exchange->output,
         "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\n%s%s%s%s%s\r\n", answer->status,

@@ -299,10 +299,10 @@ static void empty_hands(int64_t deadline)
 size_t server_stop_context(struct mg_context *context, int64_t deadline)
 {
     char response[512];
-    size_t length = door_refusal(response, sizeof response);
     empty_hands(deadline);
     takeover_wake_master();
     mg_stop(context);
+    size_t length = door_refusal(response, sizeof response);
     return takeover_rest(response, length);
 }
 

@@ -85,6 +85,7 @@ class Handshake(lastcall.Case):
                 self.assertEqual(answer.status, status, answer.body)
                 self.assertIn('close', answer.tokens('connection'))
                 self.assertIsNotNone(answer.header('content-length'))
+                self.assertLess(abs(answer.age()), lastcall.scaled(10))
                 if status == 426:
                     self.assertEqual(answer.header('sec-websocket-version'), '13')
                     self.assertIn('websocket', answer.tokens('upgrade'))

@@ -281,6 +281,7 @@ class AcceptedBefore(Files):
         answer = Response(raw)
         self.assertEqual(answer.status, 503, raw)
         self.assertEqual(answer.header('retry-after'), '1')
+        self.assertLess(abs(answer.age()), lastcall.scaled(10))
         self.assertIn('close', answer.tokens('connection'))
 
     def half(self, daemon, head):

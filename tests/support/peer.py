@@ -4,6 +4,7 @@ Nothing here forgives the server: a reset where an end was due, a masked frame, 
 not in its shortest form or a response that is not HTTP is an error. Knows no daemon.
 """
 import base64
+import email.utils
 import hashlib
 import os
 import select
@@ -163,6 +164,13 @@ class Response:
         """All comma-separated words of all such headers, in lower case."""
         return [token.strip().lower() for key, value in self.headers if key == name.lower()
                 for token in value.split(',')]
+
+    def age(self):
+        """How many seconds ago it was made, by its Date."""
+        date = self.header('date')
+        if date is None or not date.endswith(' GMT'):
+            raise PeerError(f'this is no date: {date!r}')
+        return time.time() - email.utils.parsedate_to_datetime(date).timestamp()
 
     def text(self):
         return self.body.decode('utf-8')

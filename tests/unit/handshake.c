@@ -7,6 +7,7 @@
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 #define KEY "dGhlIHNhbXBsZSBub25jZQ=="
+#define THEN 784111777 /* Sun, 06 Nov 1994 08:49:37 GMT */
 
 /* A good request, from which each row takes one header away, or to which it adds two. */
 static const struct header good[] = {
@@ -219,10 +220,12 @@ START_TEST(a_refusal_carries_the_headers_that_its_status_asks_for)
         char buffer[512];
         char expected[512];
         snprintf(expected, sizeof expected,
-                 "HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                 "HTTP/1.1 %s\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/plain; "
+                 "charset=utf-8\r\n"
                  "Content-Length: 14\r\nConnection: close\r\n%s\r\nnot this time\n",
                  rows[i].first_line, rows[i].headers);
-        size_t length = handshake_refusal(buffer, sizeof buffer, rows[i].status, "not this time");
+        size_t length =
+            handshake_refusal(buffer, sizeof buffer, rows[i].status, "not this time", THEN);
         ck_assert_str_eq(buffer, expected);
         ck_assert_uint_eq(length, strlen(expected));
     }
@@ -238,7 +241,7 @@ START_TEST(a_refusal_never_writes_beyond_its_buffer_and_its_length_is_true)
         char *buffer = malloc(size + 1); /* one more, which must stay as it is */
         ck_assert_ptr_nonnull(buffer);
         memset(buffer, '#', size + 1);
-        size_t length = handshake_refusal(buffer, size, 426, why);
+        size_t length = handshake_refusal(buffer, size, 426, why, THEN);
         ck_assert_int_eq(buffer[size], '#');
         ck_assert_uint_le(length, size == 0 ? 0 : size - 1);
         ck_assert(size == 0 || buffer[length] == '\0');
