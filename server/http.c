@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config/tokens.h"
 #include "server/clock.h"
 #include "server/date.h"
 
@@ -136,6 +137,18 @@ __attribute__((no_sanitize("address"))) static bool is_end(const char *text)
 }
 
 /*
+ * Whether the name is a token, and the colon right behind it (RFC 9112, section 5.1). CivetWeb
+ * takes blanks before the colon for none: they are zeros, as the colon itself.
+ */
+static bool is_name(const struct header *header)
+{
+    size_t length = strlen(header->name);
+    const char *colon = header->name + length;
+    return length > 0 && token_span(header->name) == length &&
+           (colon + 1 == header->value || colon[1] != '\0');
+}
+
+/*
  * Whether all header lines were read. CivetWeb stops, and says nothing, at a line that does not
  * begin like a header and behind HTTP_HEADERS_MAX of them: an Origin or an X-Forwarded-For that
  * comes later would not be there. What it has read lies in the request as it came, CR and LF of
@@ -151,6 +164,10 @@ static int check_headers(const struct http_exchange *exchange, const char **why)
         return 431;
     }
     for (size_t i = 0; i < count; i++) {
+        if (!is_name(&headers[i])) {
+            *why = "a header's name holds what no name can, or a blank stands before its colon";
+            return 400;
+        }
         const char *end = headers[i].value + strlen(headers[i].value) + 2;
         if (i + 1 < count ? end == headers[i + 1].name : is_end(end))
             continue;
@@ -202,12 +219,11 @@ int http_read(struct http_exchange *exchange, struct mg_connection *connection, 
     trim_headers(exchange);
     if (status != 0) {
         exchange->header_count = 0; /* what is missing may be what would contradict them */
-    } else if (strcmp(exchange->http_version, "1.1") == 0 &&
-               find_header(&exchange->request, "Host") == NULL) {
-        *why = "an HTTP/1.1 request needs a Host header";
-        status = 400;
     } else {
-        status = read_path(exchange, info->local_uri_raw, why);
+        status =
+            http_check_host(exchange->headers, exchange->header_count, exchange->http_version, why);
+        if (status == 0)
+            status = read_path(exchange, info->local_uri_raw, why);
     }
     if (status != 0)
         show_raw_path(exchange, info->local_uri_raw);

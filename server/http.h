@@ -58,6 +58,15 @@ struct http_exchange {
  */
 int http_read(struct http_exchange *exchange, struct mg_connection *connection, const char **why);
 
+/*
+ * Checks the Host of a request (RFC 9112, section 3.2): exactly one line in HTTP/1.1, at most one
+ * in any version, and in it no blank, no control character, and nothing that ends a host in a URL
+ * or a list. An empty one is let through, and so is an underscore. Returns 0, or 400 and the reason
+ * in *why. Pure.
+ */
+int http_check_host(const struct header *headers, size_t count, const char *http_version,
+                    const char **why);
+
 /* Refuses with a whole response (handshake_refusal). */
 void http_refuse(struct http_exchange *exchange, int status, const char *why);
 

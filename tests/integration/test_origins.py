@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../
 
 import lastcall
 from door import KEY, ask, count_of, origin, upgrade
-from origins import BELOW, EXACT, NOT_BELOW, NOT_EXACT, NOT_SAME, RIGHT
+from origins import BELOW, EXACT, NOT_BELOW, NO_HOST, NOT_EXACT, NOT_SAME, RIGHT
 from peer import WebSocket, request_head
 
 EVIL = 'https://evil.com'
@@ -77,6 +77,7 @@ NO_REQUESTS = [
     ('two Hosts, the right one last', upgrade('Host: example.org', origin(EVIL), host='evil.com')),
     ('no Host', upgrade(origin(EVIL), host=None)),
     ('a Host of nothing', upgrade(origin('http://'), host='')),
+    *[(f'the Host {host}', upgrade(origin(value), host=host)) for host, value in NO_HOST],
 ]
 
 
@@ -97,7 +98,7 @@ class Case(lastcall.Case):
 
 class Bypasses(Case):
     def refused(self, daemon, path, pairs):
-        """Each is 403, or 400 where the Host is none; /metrics says so too."""
+        """Each is 403, and /metrics says so too."""
         statuses = []
         for host, value in pairs:
             with self.subTest(origin=value if len(value) < 100 else f'{value[:80]}... long'):

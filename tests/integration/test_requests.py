@@ -63,6 +63,39 @@ class Headers(lastcall.Case):
                         if answer or size <= 16380:  # else it ended in a reset
                             self.assertEqual(answer.status, good if size <= 16380 else 400)
 
+    def test_a_request_with_two_hosts_or_none_that_can_be_one_is_400_whatever_it_asks_for(self):
+        daemon = self.daemon()
+        for version, hosts, good in (
+                ('1.1', ['localhost'], True), ('1.1', ['my_service:8080'], True),
+                ('1.1', ['[::1]:80'], True), ('1.1', [''], True), ('1.0', [], True),
+                ('1.1', [], False), ('1.1', ['one', 'two'], False), ('1.1', ['x', 'x'], False),
+                ('1.1', ['', 'x'], False), ('1.0', ['one', 'two'], False), ('1.1', ['a, b'], False),
+                ('1.1', ['a b'], False), ('1.1', ['a/b'], False), ('1.1', ['a?b'], False),
+                ('1.1', ['a#b'], False), ('1.1', ['a@b'], False), ('1.1', ['a\\b'], False),
+                ('1.1', ['a"b'], False), ('1.1', ['<a>'], False), ('1.0', ['a/b'], False)):
+            for path, status in (('/', 200), ('/health/live', 200), ('/nowhere', 404)):
+                with self.subTest(version=version, hosts=hosts, path=path):
+                    answer = exchange(daemon.address,
+                                      raw(f'GET {path} HTTP/{version}',
+                                          *[f'Host: {host}' for host in hosts], 'A: b'))
+                    self.assertEqual(answer.status, status if good else 400)
+
+    def test_a_header_whose_name_is_no_token_is_400(self):
+        """What is in front may take it for another, or for none."""
+        daemon = self.daemon()
+        for line, status in (('X: 1', 200), ('X:1', 200), ('X:', 200), ('X:  ', 200),
+                             ("!#$%&'*+-.^_`|~1aZ: 1", 200), ('X: a : b', 200),
+                             ('X : 1', 400), ('X :', 400), ('X  : 1', 400), ('X :1', 400),
+                             ('X\t: 1', 400), ('Content-Length : 5', 400), ('Host : x', 400),
+                             ('X Y: 1', 400), ('X(: 1', 400), ('X/Y: 1', 400), ('X@: 1', 400),
+                             ('"X": 1', 400), ('X,Y: 1', 400), ('[X]: 1', 400), ('X=: 1', 400)):
+            for place in range(3):
+                with self.subTest(line, place=place):
+                    lines = ['Host: x', 'A: b']
+                    lines.insert(place, line)
+                    answer = exchange(daemon.address, raw('GET /health/live HTTP/1.1', *lines))
+                    self.assertEqual(answer.status, status)
+
     def test_blanks_around_a_value_are_no_part_of_it(self):
         daemon = self.daemon()
         for blanks in ('', ' ', '   '):

@@ -86,6 +86,56 @@ START_TEST(a_path_may_be_as_long_as_its_room_and_no_longer)
 }
 END_TEST
 
+static const struct {
+    const char *version;
+    struct header headers[3];
+    int status;
+} hosts[] = {
+    {"1.1", {{"Host", "example.com"}}, 0},
+    {"1.1", {{"A", "b"}, {"hOST", "example.com:8080"}}, 0},
+    {"1.1", {{"Host", "[2001:db8::1]:80"}}, 0},
+    {"1.1", {{"Host", "my_service"}}, 0},
+    {"1.1", {{"Host", ""}}, 0},
+    {"1.1", {{"Host", " example.com\t"}}, 0},
+    {"1.1", {{0}}, 400},
+    {"1.1", {{"Hosts", "example.com"}}, 400},
+    {"1.1", {{"X-Forwarded-Host", "example.com"}}, 400},
+    {"1.1", {{"Host", "one"}, {"Host", "two"}}, 400},
+    {"1.1", {{"Host", "one"}, {"host", "one"}}, 400},
+    {"1.1", {{"Host", "one"}, {"A", "b"}, {"HOST", ""}}, 400},
+    {"1.1", {{"Host", "example.com, evil.com"}}, 400},
+    {"1.1", {{"Host", "http://example.com"}}, 400},
+    {"1.1", {{"Host", "user@example.com"}}, 400},
+    {"1.0", {{0}}, 0},
+    {"1.0", {{"Host", "example.com"}}, 0},
+    {"1.0", {{"Host", "one"}, {"Host", "one"}}, 400},
+    {"1.0", {{"Host", "example.com/"}}, 400},
+};
+
+START_TEST(a_request_of_http_1_1_has_one_host_and_no_other_has_two)
+{
+    const char *why = NULL;
+    size_t count = 0;
+    while (count < COUNT(hosts[_i].headers) && hosts[_i].headers[count].name != NULL)
+        count++;
+    int status = http_check_host(hosts[_i].headers, count, hosts[_i].version, &why);
+    ck_assert_int_eq(status, hosts[_i].status);
+    ck_assert_int_eq(why != NULL, status != 0);
+}
+END_TEST
+
+START_TEST(a_host_holds_nothing_that_ends_one_in_a_url_or_a_list)
+{
+    for (int byte = 1; byte < 256; byte++) {
+        const char value[] = {'a', (char)byte, 'b', '\0'};
+        const struct header header = {"Host", value};
+        const char *why = NULL;
+        bool wrong = byte <= ' ' || byte == 127 || strchr("/?#@\\,\"<>", byte) != NULL;
+        ck_assert_int_eq(http_check_host(&header, 1, "1.1", &why), wrong ? 400 : 0);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("http");
@@ -95,6 +145,9 @@ int main(void)
                         COUNT(good));
     tcase_add_loop_test(tests, what_is_no_path_or_leads_above_the_root_is_refused, 0, COUNT(bad));
     tcase_add_test(tests, a_path_may_be_as_long_as_its_room_and_no_longer);
+    tcase_add_loop_test(tests, a_request_of_http_1_1_has_one_host_and_no_other_has_two, 0,
+                        COUNT(hosts));
+    tcase_add_test(tests, a_host_holds_nothing_that_ends_one_in_a_url_or_a_list);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
