@@ -63,10 +63,10 @@ static void explain(const char *item, char *why, size_t size)
         snprintf(host, sizeof(host), "%.*s", (int)strcspn(item + 1, "]"), item + 1);
     if (inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1)
         snprintf(why, size, "an address without brackets and port: write %s", host);
-    else if (strpbrk(item, " \t"))
-        snprintf(why, size, "addresses are separated by commas");
     else if (strcmp(item, "*") == 0)
-        snprintf(why, size, "write 0.0.0.0/0, ::/0 to trust whoever connects");
+        snprintf(why, size,
+                 "write the address of the proxy: if everybody is believed, each client chooses "
+                 "the address that is logged for it");
     else if (strcasecmp(item, "localhost") == 0)
         snprintf(why, size, "names are not looked up: write 127.0.0.1, ::1");
     else if (strchr(item, '%'))
@@ -127,6 +127,8 @@ static bool read_item(struct slice item, struct network *list, int count, char *
 
     if (item.length == 0) {
         snprintf(why, size, "an address is missing at a comma");
+    } else if (strcspn(item.text, " \t") < item.length) {
+        snprintf(why, size, "addresses are separated by commas");
     } else if (item.length >= sizeof(copy)) {
         snprintf(why, size, "an address is not so long");
     } else if (count == NETWORKS_MAX) {

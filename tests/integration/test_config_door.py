@@ -80,9 +80,11 @@ OF_THE_SERVER = [
     ('127.0.0.1:443', 'an address without brackets and port: write 127.0.0.1; '),
     ('[::1]', 'an address without brackets and port: write ::1; '),
     ('localhost', 'names are not looked up: write 127.0.0.1, ::1; '),
-    ('*', 'write 0.0.0.0/0, ::/0 to trust whoever connects; '),
+    ('*', 'write the address of the proxy: if everybody is believed, each client chooses the '
+          'address that is logged for it; '),
     ('proxy.example', NUMERIC), ('10.0.0', NUMERIC), ('300.1.1.1', NUMERIC),
     ('127.0.0.1 ::1', 'addresses are separated by commas; '),
+    ('10.0.0.0/8 127.0.0.1', 'addresses are separated by commas; '),
     ('127.0.0.1,', 'an address is missing at a comma; '),
     ('10.0.0.1, ::ffff:10.0.0.1', '::ffff:10.0.0.1: it is given twice; '),
     ('fe80::1%eth0', 'an address without a zone: leave out what begins with %; '),

@@ -101,6 +101,10 @@ static const struct row origins[] = {
     {"https://a.example, *", "*: * is every origin: write it alone"},
 };
 
+#define EVERYBODY                                                                                  \
+    "write the address of the proxy: if everybody is believed, each client chooses the address "   \
+    "that is logged for it"
+
 static const struct row networks[] = {
     {"", NULL},
     {" \t ", NULL},
@@ -124,7 +128,8 @@ static const struct row networks[] = {
     {",", "an address is missing at a comma"},
     {"::1,", "an address is missing at a comma"},
     {"localhost", "names are not looked up: write 127.0.0.1, ::1"},
-    {"*", "write 0.0.0.0/0, ::/0 to trust whoever connects"},
+    {"*", EVERYBODY},
+    {"127.0.0.1, *", "*: " EVERYBODY},
     {"127.0.0.1:80", "an address without brackets and port: write 127.0.0.1"},
     {"[::1]", "an address without brackets and port: write ::1"},
     {"[::1]:80", "an address without brackets and port: write ::1"},
@@ -137,6 +142,10 @@ static const struct row networks[] = {
      "10.0.0.0/8"},
     {"10.0.0.1 10.0.0.2", "addresses are separated by commas"},
     {"::1, 10.0.0.1 10.0.0.2", "10.0.0.1 10.0.0.2: addresses are separated by commas"},
+    {"127.0.0.1 10.0.0.0/8", "addresses are separated by commas"},
+    {"10.0.0.0/8\t127.0.0.1", "addresses are separated by commas"},
+    {"::1, fd00::/8 10.0.0.1/8", "fd00::/8 10.0.0.1/8: addresses are separated by commas"},
+    {LABEL_63 " 10.0.0.1", "addresses are separated by commas"},
     {"[", "not a numeric address; names are not looked up: write for example 10.0.0.0/8"},
     {LABEL_63 "a", "an address is not so long"},
     {"10.0.0.1, 10.0.0.1/32", "10.0.0.1/32: it is given twice"},
