@@ -111,8 +111,10 @@ static const char *check_authority(const char *text)
         return "no host stands behind the ://; write https://HOST/...";
     if (*end == ':') {
         size_t port = strspn(end + 1, DIGITS);
-        if (port == 0 || port > 5)
+        if (port == 0)
             return "no port stands behind the colon; write https://HOST:PORT/...";
+        if (port > 5 || atoi(end + 1) < 1 || atoi(end + 1) > 65535)
+            return "a port is a number from 1 to 65535; write https://HOST:PORT/...";
         end += 1 + port;
     }
     if (*end == '\0' || strchr("/?#", *end) != NULL)
@@ -124,6 +126,19 @@ static const char *check_authority(const char *text)
     return "the host holds what no host can hold; write https://HOST/...";
 }
 
+/* Whether the path that `to` leads to is the request's own. */
+static bool is_own_path(const char *to)
+{
+    const char *word = to + (*to == '/'); /* a slash more is not written: see put */
+    size_t length;
+
+    if (*word != '$' || find_word(word, &length) != WORD_PATH)
+        return false;
+    word += length;
+    return *word == '\0' || *word == '?' || *word == '#' ||
+           (*word == '$' && find_word(word, &length) == WORD_QUERY);
+}
+
 /* What is wrong with where `to` leads; NULL: nothing. */
 static const char *check_target(const char *to)
 {
@@ -132,6 +147,9 @@ static const char *check_target(const char *to)
 
     if (authority != NULL)
         return check_authority(authority);
+    if (is_own_path(to))
+        return "it leads every request back to itself, for ever; write another path, or "
+               "https://HOST$path";
     if (*to == '$' && find_word(to, &length) == WORD_PATH)
         return NULL;
     if (*to == '/' && to[1] == '/')

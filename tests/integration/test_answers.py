@@ -64,6 +64,12 @@ MISTAKES = [
     ({'handler': 'redirect', 'to': '//example.org'}, 1,
      '[route /x]: to = //example.org: two slashes would begin with a host; write one slash, or '
      'https://HOST/...'),
+    ({'handler': 'redirect', 'to': '$path$query'}, 1,
+     '[route /x]: to = $path$query: it leads every request back to itself, for ever; write another '
+     'path, or https://HOST$path'),
+    ({'handler': 'redirect', 'to': 'https://example.org:65536/'}, 1,
+     '[route /x]: to = https://example.org:65536/: a port is a number from 1 to 65535; write '
+     'https://HOST:PORT/...'),
     ({'handler': 'redirect', 'to': '/ü'}, 1,
      '[route /x]: to = /ü: it holds a byte that no URL can hold; write it as % and two '
      'hexadecimal digits'),
@@ -217,7 +223,7 @@ class Redirect(lastcall.Case):
                  b'/x/..//evil.com', b'/;@evil.com', b'/@evil.com', b'/https://evil.com',
                  b'/%0d%0aSet-Cookie:%20a=b', b'/%0aSet-Cookie:%20a=b', b'/%e2%81%84evil.com',
                  b'/%e5%98%8a%e5%98%8dSet-Cookie:%20a=b', b'/%252f%252fevil.com')
-        for to in ('$path', '/$rest', '$path$query', '/$rest/', 'http://localhost:8080$path'):
+        for to in ('$path/', '/$rest', '$path/$query', '/$rest/', 'http://localhost:8080$path'):
             daemon = self.start(to)
             for path in paths:
                 with self.subTest(f'{to} {path}'):
@@ -227,8 +233,8 @@ class Redirect(lastcall.Case):
                     self.assertEqual(f'{end.scheme}://{end.netloc}', OURS)
 
     def test_the_path_is_encoded_again(self):
-        self.assertEqual(self.location(self.start('$path'), b'/a%20b/%C3%BC/%25/%22%27%3Cq'),
-                         '/a%20b/%C3%BC/%25/%22%27%3Cq')
+        self.assertEqual(self.location(self.start('/n$path'), b'/a%20b/%C3%BC/%25/%22%27%3Cq'),
+                         '/n/a%20b/%C3%BC/%25/%22%27%3Cq')
 
     def test_the_query_goes_on_as_it_was_sent_and_what_no_url_can_hold_encoded(self):
         daemon = self.start('/n$query')
@@ -241,9 +247,9 @@ class Redirect(lastcall.Case):
             self.assertRegex(answer.header('location') or '/', r'\A[!-~]+\Z')
 
     def test_an_address_that_is_too_long_is_414(self):
-        daemon = self.start('$path$query')
-        self.assertEqual(self.location(daemon, b'/a?' + b'q' * 7997), '/a?' + 'q' * 7997)
-        self.assertEqual(daemon.get('/a?' + 'q' * 7998).status, 414)
+        daemon = self.start('/n$path$query')
+        self.assertEqual(self.location(daemon, b'/a?' + b'q' * 7995), '/n/a?' + 'q' * 7995)
+        self.assertEqual(daemon.get('/a?' + 'q' * 7996).status, 414)
         self.assertEqual(daemon.get('/' + '%01' * 3000).status, 414)
 
     def test_an_upgrade_request_is_led_on_too(self):

@@ -53,34 +53,36 @@ static const struct {
     {"https://example.org/new/$rest", "/old/a/b", "a/b", NULL, "https://example.org/new/a/b"},
     {"/new/$rest$query", "/old/", "", "", "/new/"},
     {"/new/$rest$query", "/old/", "", NULL, "/new/"},
-    {"$path", "/a", "", "x=1", "/a"},
-    {"$path$query", "/", "", "x", "/?x"},
+    {"$path/", "/a", "", "x=1", "/a/"},
+    {"$path.html$query", "/a", "", "x", "/a.html?x"},
     {"/$rest.html", "/a/b", "b", NULL, "/b.html"},
     {"/new$path", "/a", "", NULL, "/new/a"},
     {"/x?a=1$query", "/a", "", "b=2&c=3", "/x?a=1&b=2&c=3"},
     {"/x?a=1$query", "/a", "", NULL, "/x?a=1"},
     {"/x?$query", "/a", "", "b=2", "/x?b=2"},
     {"/x?a&$query", "/a", "", "b=2", "/x?a&b=2"},
-    {"$path$query#top", "/a", "", "b", "/a?b#top"},
+    {"$path/x$query#top", "/a", "", "b", "/a/x?b#top"},
     {"/#$path", "/a/b", "b", NULL, "/#/a/b"},
     {"http://[::1]:8080/$rest", "/a", "a", NULL, "http://[::1]:8080/a"},
     {"http://127.0.0.1:80$query", "/a", "", "b", "http://127.0.0.1:80?b"},
+    {"http://127.0.0.1:65535/", "/a", "", NULL, "http://127.0.0.1:65535/"},
+    {"http://127.0.0.1:1/", "/a", "", NULL, "http://127.0.0.1:1/"},
 
     /* what is encoded */
-    {"$path", "/a b\xC3\xBC%\"'<>?#\\|", "", NULL, "/a%20b%C3%BC%25%22%27%3C%3E%3F%23%5C%7C"},
-    {"$path", "/~a-b_c.d/:@!$&()*+,;=", "", NULL, "/~a-b_c.d/:@!$&()*+,;="},
+    {"$path/", "/a b\xC3\xBC%\"'<>?#\\|", "", NULL, "/a%20b%C3%BC%25%22%27%3C%3E%3F%23%5C%7C/"},
+    {"$path/", "/~a-b_c.d/:@!$&()*+,;=", "", NULL, "/~a-b_c.d/:@!$&()*+,;=/"},
     {"/login?next=$path", "/a&admin=1#x?y+z", "", NULL, "/login?next=/a%26admin%3D1%23x%3Fy%2Bz"},
-    {"$path$query", "/a", "", "q=a b\xC3\xBC\"'<>#\\^`{|}\x7F\x01&r=%41%zz",
-     "/a?q=a%20b%C3%BC%22%27%3C%3E%23%5C%5E%60%7B%7C%7D%7F%01&r=%41%zz"},
-    {"$path$query", "/a", "", "a[]=1?:@!$()*+,;/~", "/a?a[]=1?:@!$()*+,;/~"},
+    {"$path/$query", "/a", "", "q=a b\xC3\xBC\"'<>#\\^`{|}\x7F\x01&r=%41%zz",
+     "/a/?q=a%20b%C3%BC%22%27%3C%3E%23%5C%5E%60%7B%7C%7D%7F%01&r=%41%zz"},
+    {"$path/$query", "/a", "", "a[]=1?:@!$()*+,;/~", "/a/?a[]=1?:@!$()*+,;/~"},
 
     /* what must not lead to another host, nor out of the header */
-    {"$path", "//evil.com", "", NULL, "/evil.com"},
-    {"$path", "////evil.com", "", NULL, "/evil.com"},
-    {"$path", "/\\evil.com", "", NULL, "/%5Cevil.com"},
-    {"$path", "/\t/evil.com", "", NULL, "/%09/evil.com"},
-    {"$path", "/\r\nSet-Cookie: a=b", "", NULL, "/%0D%0ASet-Cookie:%20a=b"},
-    {"/$path", "/evil.com", "", NULL, "/evil.com"},
+    {"$path/", "//evil.com", "", NULL, "/evil.com/"},
+    {"$path/", "////evil.com", "", NULL, "/evil.com/"},
+    {"$path/", "/\\evil.com", "", NULL, "/%5Cevil.com/"},
+    {"$path/", "/\t/evil.com", "", NULL, "/%09/evil.com/"},
+    {"$path/", "/\r\nSet-Cookie: a=b", "", NULL, "/%0D%0ASet-Cookie:%20a=b/"},
+    {"/$path/", "/evil.com", "", NULL, "/evil.com/"},
     {"/$rest", "/x//evil.com", "/evil.com", NULL, "/evil.com"},
     {"/$rest", "/x/\\evil.com", "\\evil.com", NULL, "/%5Cevil.com"},
     {"/$rest/evil.com", "/x", "", NULL, "/evil.com"},
@@ -125,11 +127,11 @@ END_TEST
 START_TEST(an_address_of_8000_bytes_is_given_and_a_longer_one_is_414)
 {
     static char query[8001];
-    void *state = start("$path$query");
+    void *state = start("$path/$query");
 
-    memset(query, 'q', 7997);
+    memset(query, 'q', 7996);
     ck_assert_uint_eq(strlen(location_of(state, "/a", "", query)), 8000);
-    query[7997] = 'q';
+    query[7996] = 'q';
     ck_assert_ptr_null(location_of(state, "/a", "", query));
     ck_assert_int_eq(answer.status, 414);
     ck_assert_str_eq(answer.headers, "");
@@ -145,6 +147,9 @@ END_TEST
 #define HOST "the host holds what no host can hold; write https://HOST/..."
 #define NO_HOST "no host stands behind the ://; write https://HOST/..."
 #define NO_PORT "no port stands behind the colon; write https://HOST:PORT/..."
+#define PORT "a port is a number from 1 to 65535; write https://HOST:PORT/..."
+#define LOOP                                                                                       \
+    "it leads every request back to itself, for ever; write another path, or https://HOST$path"
 #define USER "a name or a password before an @ is shown to everybody; write https://HOST/..."
 #define SLASHES "two slashes would begin with a host; write one slash, or https://HOST/..."
 #define BACKSLASH "a backslash, which browsers take for a slash; write / or %5C"
@@ -190,7 +195,10 @@ static const struct {
     {"https://example.org:/", NO_PORT},
     {"https://example.org:$rest", NO_PORT},
     {"https://example.org:x/", NO_PORT},
-    {"https://example.org:123456/", NO_PORT},
+    {"https://example.org:123456/", PORT},
+    {"https://example.org:65536", PORT},
+    {"https://example.org:99999$path", PORT},
+    {"http://[::1]:0/", PORT},
     {"https://user@example.org/", USER},
     {"https://user:word@example.org/", USER},
     {"https://example%2Eorg/", HOST},
@@ -222,6 +230,13 @@ static const struct {
     {"/$query$query", QUERY},
     {"/$query&a=1", QUERY},
     {"/#a$query", FRAGMENT},
+
+    {"$path", LOOP},
+    {"$path$query", LOOP},
+    {"$path?a=1", LOOP},
+    {"$path#top", LOOP},
+    {"/$path", LOOP},
+    {"/$path$query#top", LOOP},
 };
 
 START_TEST(a_target_that_could_lead_elsewhere_is_refused_at_the_start)
@@ -271,9 +286,9 @@ static bool stays(const char *to, const char *location)
 }
 
 static const char *const targets[] = {
-    "$path",          "$path$query",    "/$rest",    "/$rest$path",
-    "/$path$query#a", "/$rest/$rest",   "/?a=$path", "https://example.org$path$query",
-    "/$rest$query",   "/x$rest?$query", "/#$path",   "https://example.org$query",
+    "$path/",          "$path/$query",   "/$rest",    "/$rest$path",
+    "/$path/$query#a", "/$rest/$rest",   "/?a=$path", "https://example.org$path$query",
+    "/$rest$query",    "/x$rest?$query", "/#$path",   "https://example.org$query",
 };
 
 START_TEST(whatever_is_asked_for_it_stays_on_its_host)
