@@ -30,7 +30,7 @@ enum config_drain {
     CONFIG_DRAIN_WAIT   /* none until the handler or the peer ends it, or the time is nearly over */
 };
 
-/* One [route ...] section. What every route takes is about its WebSockets. */
+/* One [route ...] section. Where no WebSockets are served, what is about them is the defaults. */
 struct config_route {
     char *path;                    /* "/echo", or "/chat" for "/chat/<anything>" */
     bool prefix;                   /* the path was written with a final slash and star */
@@ -121,7 +121,8 @@ void config_dump(const struct config *config, const struct option_group *groups,
 /* Prints every key with its help, unit, range and default as an INI file that loads. */
 void config_sample(const struct option_group *groups, FILE *out);
 
-/* Prints the keys of every route and of each handler, as `lastcall -h handlers` shows them. */
+/* Prints the keys about WebSockets and those of each handler, as `lastcall -h handlers` shows them.
+ */
 void config_describe_groups(const struct option_group *groups, FILE *out);
 
 #endif

@@ -73,7 +73,8 @@ static void dump_route(const struct config_route *route, const struct option_gro
     for (size_t i = 0; i < options_count(group->options); i++)
         dump_value(&group->options[i], &route->values[i], out);
     for (const struct config_key *key = config_route_keys; key->option.name; key++)
-        dump_member(route, key, out);
+        if (group->websockets)
+            dump_member(route, key, out);
 }
 
 void config_dump(const struct config *config, const struct option_group *groups, FILE *out)

@@ -1,10 +1,10 @@
 /*
  * keys: every key of the program, in two tables: those of the sections with fixed names, and those
- * that every route takes. The keys of handlers are in their option groups.
+ * that every route with WebSockets takes. The keys of handlers are in their option groups.
  *
  * The parser, `lastcall -T`, `lastcall -h` and the documented sample file are drawn from them. A
- * new key is a member of struct config, a name in the list below, and a row; a new key of every
- * route is a member of struct config_route and a row.
+ * new key is a member of struct config, a name in the list below, and a row; a new key of
+ * routes is a member of struct config_route and a row.
  */
 #ifndef LASTCALL_CONFIG_KEYS_H
 #define LASTCALL_CONFIG_KEYS_H
@@ -42,7 +42,7 @@ enum key {
 };
 
 struct config_key {
-    const char *section; /* NULL: every route */
+    const char *section; /* NULL: a route's */
     size_t offset;       /* of the member of struct config or struct config_route: see member.h */
     struct option option;
     struct value_extra extra;
@@ -60,8 +60,8 @@ struct config_section {
 extern const struct config_section config_sections[];
 
 /*
- * The keys that every [route ...] takes, whatever its handler; ended by a NULL name. Each has a
- * default, and none has the name of a handler's key.
+ * The keys that every [route ...] takes whose handler serves WebSockets; ended by a NULL name. Each
+ * has a default, and none has the name of a handler's key.
  */
 extern const struct config_key config_route_keys[];
 

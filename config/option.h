@@ -52,6 +52,7 @@ struct option_group {
     const char *name;
     const char *help;
     const struct option *options;
+    bool websockets; /* it serves WebSockets, and so takes the keys that are about them */
 };
 
 #endif

@@ -11,6 +11,7 @@
 #include "config/names.h"
 #include "config/options.h"
 #include "config/text.h"
+#include "config/websockets.h"
 
 /* What is at hand while one route is made. */
 struct builder {
@@ -186,15 +187,6 @@ static const struct option_group *read_handler(struct builder *builder, struct c
     return result == 0 ? &builder->groups[route->group] : NULL;
 }
 
-/* Whether every route takes the key. */
-static bool is_common(const char *name)
-{
-    for (const struct config_key *key = config_route_keys; key->option.name; key++)
-        if (strcmp(key->option.name, name) == 0)
-            return true;
-    return false;
-}
-
 static bool has_option(const struct option_group *group, const char *name)
 {
     for (size_t i = 0; i < options_count(group->options); i++)
@@ -203,11 +195,11 @@ static bool has_option(const struct option_group *group, const char *name)
     return false;
 }
 
-/* Whether a route may have the key; `group` is NULL when its handler is not known. */
+/* Whether there is such a key for the route; `group` is NULL when its handler is not known. */
 static bool has_key(const struct option_group *group, const char *name)
 {
-    return (group && has_option(group, name)) || is_common(name) || strcmp(name, "handler") == 0 ||
-           strcmp(name, "path") == 0;
+    return (group && has_option(group, name)) || websockets_has_key(name) ||
+           strcmp(name, "handler") == 0 || strcmp(name, "path") == 0;
 }
 
 /* Whether the key is right, for all that is known, when the route's handler is not. */
@@ -234,7 +226,8 @@ static void refuse_key(struct builder *builder, const struct entry *entry,
     for (size_t i = 0; group && i < options_count(group->options); i++)
         names_offer(&names, group->options[i].name);
     for (const struct config_key *key = config_route_keys; key->option.name; key++)
-        names_offer(&names, key->option.name);
+        if (!group || group->websockets)
+            names_offer(&names, key->option.name);
     /* Without a handler nobody knows its keys: only what looks like one of ours is reported. */
     if (!group && (!names.nearest || is_of_some_handler(builder, entry->name)))
         return;
@@ -243,6 +236,18 @@ static void refuse_key(struct builder *builder, const struct entry *entry,
     problems_add(builder->problems, entry->origin, "%s: no such key for %s%s; %s", shown,
                  group ? "the handler " : "a route", group ? group->name : "",
                  names_hint(&names, hint, sizeof(hint)));
+}
+
+/* Whether the handler makes nothing of the key; reports it: a person counts on what is written. */
+static bool is_idle(const struct builder *builder, const struct entry *entry,
+                    const struct option_group *group)
+{
+    if (!group || group->websockets || !websockets_has_key(entry->name))
+        return false;
+    problems_add(builder->problems, entry->origin,
+                 "%s: the handler %s serves no WebSockets, so it would do nothing; leave it out",
+                 entry->name, group->name);
+    return true;
 }
 
 static void check_keys(struct builder *builder, const struct option_group *group)
@@ -257,26 +262,12 @@ static void check_keys(struct builder *builder, const struct option_group *group
             refuse_key(builder, entry, group);
             continue;
         }
+        if (is_idle(builder, entry, group))
+            continue;
         const struct entry *first = document_find(document, entry->section, entry->name);
         if (first != entry)
             entry_doubled(document, entry, first, builder->problems);
     }
-}
-
-/* Reads the keys that every route takes. */
-static void read_common(struct builder *builder, struct config_route *route)
-{
-    struct buffer text = {0};
-    struct option_value value;
-
-    for (const struct config_key *key = config_route_keys; key->option.name; key++) {
-        const struct entry *entry =
-            document_find(builder->document, builder->section, key->option.name);
-        if (entry_read(entry, &key->option, &key->extra, &text, &value, builder->problems) == 0 &&
-            member_set(route, key, &value) < 0)
-            problems_no_memory(builder->problems);
-    }
-    buffer_free(&text);
 }
 
 /* Makes the present section a route. What is wrong with it does not matter: it is reported. */
@@ -294,7 +285,8 @@ static void build_route(struct builder *builder, struct config_route *route)
     build_path(builder, route);
     const struct option_group *group = read_handler(builder, route);
     check_keys(builder, group);
-    read_common(builder, route);
+    websockets_read(document, builder->section, !group || group->websockets, route,
+                    builder->problems);
     if (group)
         options_read(group, document, builder->section, builder->name, &route->values,
                      builder->problems);

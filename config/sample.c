@@ -30,8 +30,8 @@ static const char about_routes[] =
     "; Routes: what answers on a path. [route /path] is that path alone, [route /path/*] the\n"
     "; path and everything below it, [route /*] everything; the longest that fits answers. A\n"
     "; path over 43 bytes goes into a key: [route NAME], and below it path = /a/long/path.\n"
-    "; Each needs a handler, whose own keys follow in the same section. The keys that every\n"
-    "; route takes are shown once, at the first route.\n";
+    "; Each needs a handler, whose own keys follow in the same section. The keys that are\n"
+    "; about WebSockets are shown once, at the first route that serves them.\n";
 
 /* Where a handler's route stands in the sample, and a value for its key without a default. */
 struct example {
@@ -122,13 +122,33 @@ static void sample_keys(FILE *out)
     }
 }
 
-/* What every route takes, as comments: written out they would be that one route's alone. */
-static void sample_common(FILE *out)
+/* The handlers that serve WebSockets, behind a text: "echo, chat." */
+static const char *name_handlers(const char *before, const struct option_group *groups, char *text,
+                                 size_t size)
 {
-    fputs(
-        "\n; Every route takes these keys too, whatever its handler. They are about its "
-        "WebSockets.\n",
-        out);
+    const char *separator = "";
+    size_t used = (size_t)snprintf(text, size, "%s", before);
+
+    for (size_t i = 0; i < groups_count(groups); i++) {
+        if (!groups[i].websockets || used >= size)
+            continue;
+        used += (size_t)snprintf(text + used, size - used, "%s%s", separator, groups[i].name);
+        separator = ", ";
+    }
+    return text;
+}
+
+/* The keys about WebSockets, as comments: written out they would be that one route's alone. */
+static void sample_websockets(const struct option_group *groups, FILE *out)
+{
+    char text[SENTENCE_SIZE];
+
+    fputc('\n', out);
+    print_sentence("; ",
+                   name_handlers("Every route whose handler serves WebSockets takes these keys "
+                                 "too: ",
+                                 groups, text, sizeof(text)),
+                   out);
     for (const struct config_key *key = config_route_keys; key->option.name; key++) {
         fputc('\n', out);
         print_sentence("; ", key->option.help, out);
@@ -166,10 +186,12 @@ void config_sample(const struct option_group *groups, FILE *out)
     fputs(introduction, out);
     sample_keys(out);
     fputs(about_routes, out);
+    bool shown = false;
     for (size_t i = 0; i < groups_count(groups); i++) {
         sample_route(&groups[i], out);
-        if (i == 0)
-            sample_common(out);
+        if (groups[i].websockets && !shown)
+            sample_websockets(groups, out);
+        shown = shown || groups[i].websockets;
     }
 }
 
@@ -182,10 +204,14 @@ static void describe_option(const struct option *option, const struct value_extr
 
 void config_describe_groups(const struct option_group *groups, FILE *out)
 {
-    fputs(
-        "Every route\n    These keys go into any [route ...], whatever its handler. They are about "
-        "its WebSockets.\n",
-        out);
+    char text[SENTENCE_SIZE];
+
+    fputs("Routes with WebSockets\n", out);
+    print_sentence("    ",
+                   name_handlers("These keys go into any [route ...] whose handler serves "
+                                 "WebSockets: ",
+                                 groups, text, sizeof(text)),
+                   out);
     for (const struct config_key *key = config_route_keys; key->option.name; key++)
         describe_option(&key->option, &key->extra, out);
     for (size_t i = 0; i < groups_count(groups); i++) {

@@ -13,6 +13,10 @@ const struct option_group *handler_groups(void)
     static struct option_group groups[HANDLERS_MAX];
     for (size_t i = 0; handlers[i] != NULL; i++)
         groups[i] = (struct option_group){
-            .name = handlers[i]->name, .help = handlers[i]->help, .options = handlers[i]->options};
+            .name = handlers[i]->name,
+            .help = handlers[i]->help,
+            .options = handlers[i]->options,
+            .websockets = handlers[i]->message != NULL,
+        };
     return groups;
 }

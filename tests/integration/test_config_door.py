@@ -172,6 +172,19 @@ class Mistakes(Files):
                 self.assertIn(f'{path}:3: {wrong}: no such key for the handler echo; '
                               f'did you mean {right}? allowed: ', stderr)
 
+    def test_a_key_for_websockets_is_refused_where_there_are_none(self):
+        for key, value in (('origins', 'https://example.org'), ('origins_required', 'yes'),
+                           ('subprotocols', 'chat'), ('subprotocols_required', 'yes'),
+                           ('message', '1k'), ('send_queue', '64k'), ('connections', '5'),
+                           ('max_age', '1h'), ('rate', '5'), ('drain', 'wait')):
+            with self.subTest(key):
+                self.says(f'[route /files/*]\nhandler = static\n{key} = {value}\nroot = /tmp\n', 3,
+                          f'{key}: the handler static serves no WebSockets, so it would do nothing; '
+                          'leave it out')
+                also = 'subprotocols = chat\n' if key == 'subprotocols_required' else ''
+                path = self.write(f'[route /s]\nhandler = status\n{also}{key} = {value}\n')
+                self.run_program('-c', path, '-t', expect=0)
+
     def test_the_same_is_said_of_a_setting_on_the_command_line(self):
         path = self.write(ECHO)
         for setting, wanted in (
@@ -206,6 +219,9 @@ class Dump(Files):
                      'send_queue = 256k', 'connections = 20000', 'max_age = 90m', 'rate = 50',
                      'drain = wait'):
             self.assertIn(line, chat)
+        static = first[first.index('[route /static/*]'):].splitlines()
+        self.assertEqual(static, ['[route /static/*]', 'handler = static', 'root = /tmp',
+                                  'index = index.html', 'cache = 0'])
         self.assertIn('trusted_proxies = 127.0.0.1,10.0.0.0/8 , ::1,fd00::/8\n', first)
         self.assertIn('access = on\n', first)
 

@@ -71,8 +71,8 @@ static const struct row good[] = {
      "\n[route /*]\nhandler = echo\n" COMMON_DEFAULTS "drain = close\n"},
     {"[route /*]\ndrain = wait\nhandler = echo\n",
      "\n[route /*]\nhandler = echo\n" COMMON_DEFAULTS "drain = wait\n"},
-    {"[route /h]\nhandler = health\ndrain = wait\n",
-     "\n[route /h]\nhandler = health\n" COMMON_DEFAULTS "drain = wait\n"},
+    {"[route /h]\nhandler = health\n[route /e]\nhandler = echo\n",
+     "\n[route /h]\nhandler = health\n\n[route /e]\nhandler = echo\n" COMMON_DEFAULTS},
     {"[route /a;b ;c]\nhandler = echo\n", "\n[route /a;b ;c]\nhandler = echo\n"},
     {"[route  /a  b]\nhandler = echo\n", "\n[route /a  b]\nhandler = echo\n"},
     {"[route /a]\nhandler = echo\n[route /a/*]\nhandler = health\n",
@@ -213,10 +213,10 @@ START_TEST(a_tolerance_is_a_number_or_a_percentage)
 }
 END_TEST
 
-START_TEST(what_every_route_takes_is_each_routes_own)
+START_TEST(the_keys_for_websockets_are_each_routes_own)
 {
     struct outcome outcome =
-        load(ECHO_ROUTE "[route /h]\nhandler = health\ndrain = wait\n[route /e]\nhandler = echo\n",
+        load(ECHO_ROUTE "[route /e]\nhandler = echo\ndrain = wait\n[route /h]\nhandler = health\n",
              "route /echo.drain=wait", NULL);
 
     ck_assert_str_eq(outcome.errors, "");
@@ -338,7 +338,10 @@ START_TEST(handlers_are_described_with_type_range_and_default)
 
     config_describe_groups(test_groups, out);
     fclose(out);
-    ck_assert_ptr_eq(strstr(text, "Every route\n"), text);
+    ck_assert_ptr_eq(strstr(text,
+                            "Routes with WebSockets\n    These keys go into any [route ...] "
+                            "whose handler serves WebSockets: echo, all.\n"),
+                     text);
     const char *drain = strstr(text, "\n  drain\n    How WebSockets are ended ");
     ck_assert_ptr_nonnull(drain);
     ck_assert_ptr_nonnull(strstr(drain, "\n    Choice: close or wait. Default: close.\n\necho\n"));
@@ -363,7 +366,7 @@ int main(void)
     tcase_add_test(tests, the_choices_are_in_the_order_of_their_enums);
     tcase_add_test(tests, a_route_has_its_path_its_handler_and_values_in_the_order_of_the_options);
     tcase_add_test(tests, a_tolerance_is_a_number_or_a_percentage);
-    tcase_add_test(tests, what_every_route_takes_is_each_routes_own);
+    tcase_add_test(tests, the_keys_for_websockets_are_each_routes_own);
     tcase_add_test(tests, the_path_of_a_report_has_up_to_4095_bytes);
     tcase_add_test(tests, settings_override_the_file_and_the_last_one_wins);
     tcase_add_test(tests, a_setting_is_split_at_its_last_dot_and_may_make_a_route);

@@ -209,6 +209,30 @@ static const struct mistake mistakes[] = {
      "ADDRESS:PORT, [IPV6]:PORT, and *:PORT or PORT for every address; at most 16, comma "
      "separated\n"
      "(default):8: count = 10: too large; allowed: 1 to 9, or auto\n"},
+    {"[route /h]\nhandler = health\norigins_required = yes\nrate = x\nrate = 5\n",
+     {NULL},
+     "(default):3: origins_required: the handler health serves no WebSockets, so it would do "
+     "nothing; leave it out\n"
+     "(default):4: rate: the handler health serves no WebSockets, so it would do nothing; leave it "
+     "out\n"
+     "(default):5: rate: the handler health serves no WebSockets, so it would do nothing; leave it "
+     "out\n"},
+    {"[route /h]\ndrain = wait\nhandler = health\n",
+     {NULL},
+     "(default):2: drain: the handler health serves no WebSockets, so it would do nothing; leave "
+     "it "
+     "out\n"},
+    {"[route /h]\nhandler = health\n",
+     {"route /h.max_age=1h"},
+     "-s route /h.max_age=1h: max_age: the handler health serves no WebSockets, so it would do "
+     "nothing; leave it out\n"},
+    {"[route /h]\nhandler = health\nrates = 5\n",
+     {NULL},
+     "(default):3: rates: no such key for the handler health; allowed: handler\n"},
+    {"[route h]\nhandler = health\npath = /h\npat = 5\n",
+     {NULL},
+     "(default):4: pat: no such key for the handler health; did you mean path? allowed: handler, "
+     "path\n"},
     {"[limits]\nmessage = 1X\nsend_queue = 1Y\n[log]\nlevel = loud\n[route /x]\nhandler = ecko\n",
      {NULL},
      "(default):2: message = 1X: not a size: write a whole number of bytes, or one and k, M or G, "
@@ -286,7 +310,8 @@ START_TEST(a_key_of_some_handler_is_not_called_misspelt_while_the_handler_is_not
         {.name = "grain", .type = OPTION_COUNT, .fallback = "1", .maximum = 9, .help = "how many"},
         {.name = NULL},
     };
-    static const struct option_group groups[] = {{"mill", "grinds", options}, {NULL, NULL, NULL}};
+    static const struct option_group groups[] = {{.name = "mill", .options = options},
+                                                 {.name = NULL}};
     struct config_source source = {.text = "[route /a]\nhandler = mil\ngrain = 2\n",
                                    .groups = groups};
     struct outcome outcome = load_source(&source);

@@ -57,7 +57,7 @@ static const struct option all_options[] = {
     {.name = NULL},
 };
 
-/* What -T prints of the keys that every route takes, before drain, where none was written. */
+/* What -T prints of the keys for WebSockets, before drain, where none was written. */
 #define COMMON_DEFAULTS                                                                            \
     "origins = same\norigins_required = no\nsubprotocols = \"\"\nsubprotocols_required = no\n"     \
     "message = auto\nsend_queue = auto\nconnections = auto\nmax_age = 0\nrate = 0\n"
@@ -70,10 +70,10 @@ static const struct option all_options[] = {
 static const struct option no_options[] = {{.name = NULL}};
 
 static const struct option_group test_groups[] = {
-    {"echo", "sends every message back", no_options},
-    {"health", "tells how it is", NULL},
-    {"all", "has a key of every type", all_options},
-    {NULL, NULL, NULL},
+    {"echo", "sends every message back", no_options, .websockets = true},
+    {"health", "tells how it is", NULL, .websockets = false},
+    {"all", "has a key of every type", all_options, .websockets = true},
+    {.name = NULL},
 };
 
 /* What a load gave. `errors` and `dump` are freed by outcome_free. */
