@@ -14,6 +14,18 @@ bool websockets_has_key(const char *name)
     return false;
 }
 
+/* What is required must be there. A list that could not be read has been reported. */
+static void check_subprotocols(const struct document *document, size_t section,
+                               const struct config_route *route, struct problems *problems)
+{
+    const struct entry *entry = document_find(document, section, "subprotocols_required");
+
+    if (entry && route->subprotocols_required && route->subprotocols && !*route->subprotocols)
+        problems_add(problems, entry->origin,
+                     "subprotocols_required = yes: no subprotocols are named, so every client "
+                     "would be refused; name them with subprotocols, or leave it out");
+}
+
 void websockets_read(const struct document *document, size_t section, bool given,
                      struct config_route *route, struct problems *problems)
 {
@@ -28,4 +40,5 @@ void websockets_read(const struct document *document, size_t section, bool given
             problems_no_memory(problems);
     }
     buffer_free(&text);
+    check_subprotocols(document, section, route, problems);
 }

@@ -185,6 +185,11 @@ class Mistakes(Files):
                 path = self.write(f'[route /s]\nhandler = status\n{also}{key} = {value}\n')
                 self.run_program('-c', path, '-t', expect=0)
 
+    def test_subprotocols_that_are_required_are_named(self):
+        self.says(f'{ECHO}subprotocols_required = yes\n', 3,
+                  'subprotocols_required = yes: no subprotocols are named, so every client would be '
+                  'refused; name them with subprotocols, or leave it out')
+
     def test_the_same_is_said_of_a_setting_on_the_command_line(self):
         path = self.write(ECHO)
         for setting, wanted in (

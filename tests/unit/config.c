@@ -73,6 +73,8 @@ static const struct row good[] = {
      "\n[route /*]\nhandler = echo\n" COMMON_DEFAULTS "drain = wait\n"},
     {"[route /h]\nhandler = health\n[route /e]\nhandler = echo\n",
      "\n[route /h]\nhandler = health\n\n[route /e]\nhandler = echo\n" COMMON_DEFAULTS},
+    {"[route /s]\nhandler = echo\nsubprotocols = chat\nsubprotocols_required = yes\n",
+     "\nsubprotocols = chat\nsubprotocols_required = yes\n"},
     {"[route /a;b ;c]\nhandler = echo\n", "\n[route /a;b ;c]\nhandler = echo\n"},
     {"[route  /a  b]\nhandler = echo\n", "\n[route /a  b]\nhandler = echo\n"},
     {"[route /a]\nhandler = echo\n[route /a/*]\nhandler = health\n",

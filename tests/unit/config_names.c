@@ -1,6 +1,10 @@
 /* Sections, keys, routes and settings that are wrong, and what a person is told. */
 #include "tests/unit/config_support.h"
 
+#define NO_SUBPROTOCOLS                                                                            \
+    "no subprotocols are named, so every client would be refused; name them with subprotocols, "   \
+    "or leave it out"
+
 static const struct mistake mistakes[] = {
     {"[server]\nhttp_thread = 3\n" ECHO_ROUTE,
      {NULL},
@@ -217,6 +221,20 @@ static const struct mistake mistakes[] = {
      "out\n"
      "(default):5: rate: the handler health serves no WebSockets, so it would do nothing; leave it "
      "out\n"},
+    {"[route /s]\nhandler = echo\nsubprotocols_required = yes\n",
+     {NULL},
+     "(default):3: subprotocols_required = yes: " NO_SUBPROTOCOLS "\n"},
+    {"[route /s]\nsubprotocols_required = yes\nhandler = echo\nsubprotocols = \n",
+     {NULL},
+     "(default):2: subprotocols_required = yes: " NO_SUBPROTOCOLS "\n"},
+    {"[route /s]\nsubprotocols_required = yes\nhandler = echo\nsubprotocols = a b\n",
+     {NULL},
+     "(default):4: subprotocols = a b: names are separated by commas; allowed: names separated by "
+     "commas, at most 32 of at most 64 bytes: letters, digits and any of !#$%&'*+-.^_`|~\n"},
+    {ECHO_ROUTE,
+     {"route /echo.subprotocols_required=yes"},
+     "-s route /echo.subprotocols_required=yes: subprotocols_required = yes: " NO_SUBPROTOCOLS
+     "\n"},
     {"[route /h]\ndrain = wait\nhandler = health\n",
      {NULL},
      "(default):2: drain: the handler health serves no WebSockets, so it would do nothing; leave "
