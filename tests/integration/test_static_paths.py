@@ -71,9 +71,13 @@ BELOW = (  # path below the route, status
     ('absolute', 404), ('round/a.txt', 200), ('sub/up/a.txt', 200), ('sub/link', 404),
 )
 
-WHOLE = (  # whole targets, as sent
-    ('http://x/files/../secret', None), ('http://x/../secret', None),
-    ('http://127.0.0.1/etc/passwd', None), ('http://x:99999/files/a.txt', 400),
+WHOLE = (  # whole targets, as sent; None: an end without an answer
+    ('http://x:{port}/files/a.txt', 200), ('http://127.0.0.1:{port}/files/a.txt', 200),
+    ('http://x:{port}/files/../secret', 404), ('http://x:{port}/../secret', 400),
+    ('http://x:{port}/files/%2e%2e%2fsecret', 404), ('http://x:{port}/files/link', 404),
+    ('http://127.0.0.1:{port}/etc/passwd', 404), ('http://x:{port}', 400),
+    ('http://x/files/a.txt', None), ('http://x:1/files/a.txt', None),
+    ('http://x:99999/files/a.txt', 400),
     ('file:///etc/passwd', 400), ('ftp://x/files/a.txt', 400), ('files/a.txt', 400),
     ('../secret', 400), ('etc/passwd', 400), ('\\files\\..\\secret', 400), ('*', None), ('?', 400),
     ('//files/a.txt', 200), ('/files/../files/a.txt', 200), ('/../files/a.txt', 400),
@@ -151,11 +155,18 @@ class Paths(House):
         daemon = self.start()
         for target, status in WHOLE:
             with self.subTest(target[:60]):
-                answer = self.ask(daemon, target)
-                if status is not None:
+                answer = self.ask(daemon, target.replace('{port}', str(daemon.address[1])))
+                if status is None:
+                    self.assertIsNone(answer)
+                else:
                     self.check(answer, status)
-                elif answer is not None:
-                    self.assertNotEqual(answer.status, 200)
+
+    def test_an_absolute_uri_leads_where_its_path_does(self):
+        daemon = self.start()
+        before = f'http://x:{daemon.address[1]}/files/'
+        for path, status in BELOW:
+            with self.subTest(path):
+                self.check(self.ask(daemon, before + path), status)
 
     def test_on_the_root_of_all_paths_nothing_changes_but_well_known(self):
         self.start()
