@@ -131,7 +131,8 @@ const struct config_key config_route_keys[] = {
                 .minimum = 1,
                 .maximum = 1000000,
                 .help = "Messages a second that one peer may send; one that sends more is closed "
-                        "with 1008",
+                        "with 1008. A second's worth may come at once: what a stalled network "
+                        "delivers together must fit into it",
             },
     },
     {

@@ -249,6 +249,14 @@ class Help(lastcall.Case):
                      ';rate = 0'):
             self.assertIn(line, sample.splitlines())
 
+    def test_who_sets_a_rate_reads_what_may_come_at_once(self):
+        wanted = ("closed with 1008. A second's worth may come at once: what a stalled network "
+                  'delivers together must fit into it. Number: ')
+        for topic in ('config', 'handlers'):
+            with self.subTest(topic):
+                text = ' '.join(self.run_program('-h', topic, expect=0)[0].replace(';', '').split())
+                self.assertTrue(wanted in text)
+
 
 if __name__ == '__main__':
     lastcall.main()
