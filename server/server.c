@@ -139,7 +139,8 @@ static int start_context(struct server *server, const char *addresses, char *err
         "decode_url",
         "no",
         "enable_auth_domain_check",
-        "no", /* an absolute URI is ours, whatever its host */
+        "no", /* an absolute URI may name any host; one with another port than the connection's
+                 CivetWeb ends without an answer all the same */
         NULL,
     };
     struct mg_init_data init = {
