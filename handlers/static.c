@@ -34,7 +34,7 @@ enum {
     HEADERS_SIZE = 512,   /* the longest come to 350 */
     CACHE_MAX = 31536000, /* seconds: a year, which caches take for always */
     MILLISECONDS = 1000,
-    DATED_FROM = 315619200, /* 1980-01-02, in seconds since 1970 */
+    DATED_FROM = 631152000, /* 1990, in seconds since 1970: behind what packers write: 1980, 1985 */
 };
 
 enum { OPTION_ROOT, OPTION_INDEX, OPTION_CACHE };
