@@ -94,10 +94,8 @@ void status_look(void)
     pthread_mutex_unlock(&status.lock);
 }
 
-static char *make_text(enum status_phase phase, int64_t now)
+static char *make_text(enum status_phase phase, int64_t now, const struct process_figures *process)
 {
-    struct process_figures process;
-    read_process(&process);
     if (phase == STATUS_DRAINING)
         loops_survey(status.of.loops, &status.survey);
     else
@@ -105,7 +103,7 @@ static char *make_text(enum status_phase phase, int64_t now)
     return status_json(&(struct status_view){
         .of = &status.of,
         .survey = &status.survey,
-        .process = &process,
+        .process = process,
         .phase = phase,
         .uptime = now - status.started_at,
         .elapsed = now - status.signal_at,
@@ -114,10 +112,10 @@ static char *make_text(enum status_phase phase, int64_t now)
 }
 
 /* Puts a new one in the place of the newest. */
-static void renew(enum status_phase phase, int64_t now)
+static void renew(enum status_phase phase, int64_t now, const struct process_figures *process)
 {
     struct status_snapshot *snapshot = malloc(sizeof *snapshot);
-    char *text = snapshot == NULL ? NULL : make_text(phase, now);
+    char *text = snapshot == NULL ? NULL : make_text(phase, now, process);
     release(status.newest);
     status.newest = NULL;
     if (text == NULL) {
@@ -129,15 +127,25 @@ static void renew(enum status_phase phase, int64_t now)
     status.newest = snapshot;
 }
 
+/* Whether there is one that will do. */
+static bool is_fresh(enum status_phase phase, int64_t now, int64_t age)
+{
+    const struct status_snapshot *newest = status.newest;
+    return newest != NULL && newest->phase == phase && now - newest->made_at <= age;
+}
+
 struct status_snapshot *status_get(int64_t age)
 {
+    enum status_phase phase = status_phase();
+    int64_t now = clock_milliseconds();
     pthread_mutex_lock(&status.lock);
-    if (status.on) {
-        enum status_phase phase = status_phase();
-        int64_t now = clock_milliseconds();
-        if (status.newest == NULL || status.newest->phase != phase ||
-            now - status.newest->made_at > age)
-            renew(phase, now);
+    if (status.on && !is_fresh(phase, now, age)) {
+        struct process_figures process;
+        pthread_mutex_unlock(&status.lock); /* nobody waits for files of the kernel */
+        read_process(&process);
+        pthread_mutex_lock(&status.lock);
+        if (status.on && !is_fresh(phase, now, age)) /* nobody else was quicker */
+            renew(phase, now, &process);
     }
     struct status_snapshot *newest = status.newest;
     if (newest != NULL)
