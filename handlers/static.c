@@ -62,7 +62,8 @@ static const struct option options[] = {
                       .maximum = (int64_t)CACHE_MAX * MILLISECONDS,
                       .help = "how long browsers and proxies may use a file without asking again, "
                               "in whole seconds; 0: they keep it, and ask each time whether it has "
-                              "changed"},
+                              "changed. A file dated before 1990, as builds that are to be the "
+                              "same each time write them, cannot tell: it is sent each time"},
     {0},
 };
 
