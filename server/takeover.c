@@ -280,9 +280,8 @@ int64_t takeover_send(const struct takeover_peer *peer, const struct takeover_pi
         ssize_t sent = send_some(descriptor, piece, done);
         if (sent > 0)
             done += sent;
-        else if (sent == 0 || (errno != EAGAIN && errno != EINTR))
-            break;
-        else if (errno == EAGAIN && !wait_for_room(descriptor, patience))
+        else if (sent == 0 ||
+                 (errno == EAGAIN ? !wait_for_room(descriptor, patience) : errno != EINTR))
             break;
     }
     return done;

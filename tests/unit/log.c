@@ -340,7 +340,7 @@ START_TEST(what_is_said_seldom_has_room_where_frequent_lines_are_lost)
     pthread_join(reader, NULL);
     ck_assert_int_eq(reading.numbered, 100);
     ck_assert_int_gt(reading.lost, 0);
-    ck_assert_int_eq(reading.others + reading.lost, 2 * LINES);
+    ck_assert_int_eq(reading.others + reading.lost, 2L * LINES);
 }
 END_TEST
 
