@@ -38,6 +38,7 @@ struct config_route {
     int64_t origins_required;      /* 0 or 1 */
     char *subprotocols;            /* comma separated */
     int64_t subprotocols_required; /* 0 or 1 */
+    int64_t compression;           /* 0 or 1 */
     int64_t message;               /* bytes; OPTION_AUTO: limits.message */
     int64_t send_queue;            /* bytes; OPTION_AUTO: limits.send_queue */
     int64_t connections;           /* OPTION_AUTO: no limit but limits.connections */

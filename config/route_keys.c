@@ -8,6 +8,7 @@
 #define AT(member) offsetof(struct config_route, member)
 
 static const char *const no_or_yes[] = {"no", "yes", NULL};
+static const char *const off_or_on[] = {"off", "on", NULL};
 static const char *const drain_names[] = {"close", "wait", NULL};
 
 const struct config_key config_route_keys[] = {
@@ -63,6 +64,18 @@ const struct config_key config_route_keys[] = {
                 .choices = no_or_yes,
                 .help = "yes: a client that has none in common is answered 400; no: it is let in "
                         "without one",
+            },
+    },
+    {
+        .offset = AT(compression),
+        .option =
+            {
+                .name = "compression",
+                .type = OPTION_CHOICE,
+                .fallback = "off",
+                .choices = off_or_on,
+                .help = "on: messages are compressed with clients that want it "
+                        "(permessage-deflate). An idle WebSocket takes no memory for it",
             },
     },
     {

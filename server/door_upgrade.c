@@ -2,6 +2,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/extension.h"
 #include "server/origin.h"
 #include "server/server_private.h"
 
@@ -18,11 +19,20 @@ static bool origin_passes(const struct http_exchange *exchange, const struct rou
     return answer == ORIGIN_ALLOWED || (answer == ORIGIN_MISSING && !route->origins_required);
 }
 
+/* What a checked request asks for. */
+struct wanted {
+    const char *key;
+    char subprotocol[TOKEN_SIZE]; /* that was agreed on; empty: none */
+    char extension[EXTENSION_SIZE];
+    int window_bits; /* of permessage-deflate; 0: not agreed on */
+};
+
 /* Writes the 101; an idle socket's buffer takes that much, or the peer has gone. */
-static bool send_response(int socket, const char *accept, const char *subprotocol)
+static bool send_response(int socket, const char *accept, const struct wanted *wanted)
 {
     char response[HANDSHAKE_RESPONSE_SIZE];
-    size_t length = handshake_response(response, sizeof response, accept, subprotocol);
+    size_t length = handshake_response(response, sizeof response, accept, wanted->subprotocol,
+                                       wanted->extension);
     return send(socket, response, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length;
 }
 
@@ -37,12 +47,6 @@ static void refuse_taken(int socket)
     shutdown(socket, SHUT_RDWR);
     close(socket);
 }
-
-/* What a checked request asks for. */
-struct wanted {
-    const char *key;
-    char subprotocol[TOKEN_SIZE]; /* that was agreed on; empty: none */
-};
 
 /* Looks at the request with the route's eyes. Returns 101, or fills in why not. */
 static int check(const struct http_exchange *exchange, const struct route *route,
@@ -65,6 +69,9 @@ static int check(const struct http_exchange *exchange, const struct route *route
     if (bad->status == 101)
         bad->status =
             handshake_subprotocol(&request, route->subprotocols, wanted->subprotocol, &bad->why);
+    if (bad->status == 101 && route->compression)
+        bad->status = extension_negotiate(exchange->headers, exchange->header_count,
+                                          &wanted->window_bits, wanted->extension, &bad->why);
     if (bad->status == 101 && route->subprotocols_required && *wanted->subprotocol == '\0') {
         bad->status = 400;
         bad->why = "none of the subprotocols that are spoken here was asked for";
@@ -91,6 +98,7 @@ static const struct refusal *start_session(const struct http_exchange *exchange,
         .headers = exchange->headers,
         .header_count = exchange->header_count,
         .subprotocol = *wanted->subprotocol == '\0' ? NULL : wanted->subprotocol,
+        .window_bits = wanted->window_bits,
         .path = exchange->path,
         .asked_at = exchange->began,
     };
@@ -99,7 +107,7 @@ static const struct refusal *start_session(const struct http_exchange *exchange,
         refuse_taken(socket);
         return &no_memory;
     }
-    if (!send_response(socket, accept, wanted->subprotocol)) {
+    if (!send_response(socket, accept, wanted)) {
         session_discard(session);
         return &door_refusals[REFUSED_GONE];
     }
@@ -110,7 +118,7 @@ static const struct refusal *start_session(const struct http_exchange *exchange,
 void door_upgrade(struct server *server, struct http_exchange *exchange, const struct route *route,
                   struct tracker *tracker, struct loops *loops)
 {
-    struct wanted wanted;
+    struct wanted wanted = {.key = NULL};
     struct refusal bad;
     if (check(exchange, route, &wanted, &bad) != 101) {
         door_refuse(server, exchange, &bad);

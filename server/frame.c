@@ -7,6 +7,7 @@ enum stage { STAGE_HEADER, STAGE_PAYLOAD, STAGE_FAILED };
 enum {
     BIT_FIN = 0x80,
     BITS_RSV = 0x70,
+    BIT_RSV1 = 0x40,
     BITS_OPCODE = 0x0F,
     BIT_CONTROL = 0x08, /* in an opcode */
     BIT_MASK = 0x80,
@@ -40,7 +41,7 @@ static const struct {
     uint16_t code;
     const char *text;
 } failures[] = {
-    [FAILURE_RSV] = {CLOSE_PROTOCOL_ERROR, "reserved bits are set, no extension was agreed on"},
+    [FAILURE_RSV] = {CLOSE_PROTOCOL_ERROR, "reserved bits are set that were not agreed on"},
     [FAILURE_OPCODE] = {CLOSE_PROTOCOL_ERROR, "reserved opcode"},
     [FAILURE_NO_MASK] = {CLOSE_PROTOCOL_ERROR, "frame without a mask, clients must mask"},
     [FAILURE_CONTROL_FRAGMENTED] = {CLOSE_PROTOCOL_ERROR, "fragmented control frame"},
@@ -73,9 +74,9 @@ bool close_code_valid(uint16_t code)
     return false;
 }
 
-void frame_parser_init(struct frame_parser *parser, uint64_t message_limit)
+void frame_parser_init(struct frame_parser *parser, uint64_t message_limit, bool deflate)
 {
-    *parser = (struct frame_parser){.message_limit = message_limit};
+    *parser = (struct frame_parser){.message_limit = message_limit, .deflate = deflate};
 }
 
 static enum frame_event fail(struct frame_parser *parser, enum failure failure)
@@ -89,7 +90,9 @@ static enum frame_event fail(struct frame_parser *parser, enum failure failure)
 static enum failure check_start(const struct frame_parser *parser, uint8_t first, uint8_t second)
 {
     uint8_t opcode = first & BITS_OPCODE;
-    if ((first & BITS_RSV) != 0)
+    bool begins = opcode == FRAME_TEXT || opcode == FRAME_BINARY;
+    uint8_t allowed = parser->deflate && begins ? BIT_RSV1 : 0;
+    if ((first & BITS_RSV & ~allowed) != 0)
         return FAILURE_RSV;
     if (opcode > FRAME_PONG || (opcode > FRAME_BINARY && opcode < FRAME_CLOSE))
         return FAILURE_OPCODE;
@@ -161,8 +164,10 @@ static enum frame_event begin_payload(struct frame_parser *parser, const uint8_t
     parser->opcode = header[0] & BITS_OPCODE;
     parser->fin = (header[0] & BIT_FIN) != 0;
     parser->control_have = 0;
-    if (parser->opcode == FRAME_TEXT || parser->opcode == FRAME_BINARY)
+    if (parser->opcode == FRAME_TEXT || parser->opcode == FRAME_BINARY) {
         parser->message = parser->opcode;
+        parser->compressed = (header[0] & BIT_RSV1) != 0;
+    }
     parser->stage = STAGE_PAYLOAD;
     return FRAME_NEED_MORE;
 }
@@ -235,7 +240,7 @@ static enum frame_event take_data(struct frame_parser *parser, uint8_t *input, s
     *used += piece;
     parser->payload_left -= piece;
     unmask(parser, data, piece);
-    if (parser->message == FRAME_TEXT) {
+    if (parser->message == FRAME_TEXT && !parser->compressed) {
         if (!utf8_feed(&parser->utf8, data, piece))
             return fail(parser, FAILURE_TEXT);
         if (last && !utf8_done(&parser->utf8))
@@ -244,6 +249,7 @@ static enum frame_event take_data(struct frame_parser *parser, uint8_t *input, s
     found->opcode = parser->message;
     found->first = !parser->started;
     found->last = last;
+    found->compressed = parser->compressed;
     found->remaining = parser->payload_left;
     found->data = data;
     found->length = piece;
@@ -322,7 +328,7 @@ enum frame_event frame_parse(struct frame_parser *parser, uint8_t *input, size_t
     return event;
 }
 
-size_t frame_header(uint8_t header[FRAME_HEADER_MAX], enum frame_opcode opcode, uint64_t length)
+size_t frame_header(uint8_t header[FRAME_HEADER_MAX], unsigned opcode, uint64_t length)
 {
     header[0] = (uint8_t)(BIT_FIN | opcode);
     if (length < LENGTH_IN_2) {

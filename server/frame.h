@@ -75,7 +75,9 @@ struct frame_parser {
     uint8_t opcode;         /* of the frame in progress */
     uint8_t message;        /* opcode of the message in progress; 0: none */
     bool fin;
-    bool started; /* an event of the message in progress has been given */
+    bool started;    /* an event of the message in progress has been given */
+    bool deflate;    /* RSV1 may say that a message is compressed */
+    bool compressed; /* the message in progress is */
     struct utf8 utf8;
     uint8_t header[14];
     uint8_t control[FRAME_CONTROL_MAX];
@@ -94,6 +96,7 @@ struct frame_found {
     uint8_t opcode;     /* FRAME_DATA: the message's, TEXT or BINARY; FRAME_CONTROL: the frame's */
     bool first;         /* FRAME_DATA: the message begins with this piece */
     bool last;          /* FRAME_DATA: the message ends with this piece */
+    bool compressed;    /* FRAME_DATA: the message is (RFC 7692); text has not been checked then */
     uint64_t remaining; /* FRAME_DATA: bytes of this frame that have not arrived yet */
     uint8_t *data;
     size_t length;
@@ -103,8 +106,12 @@ struct frame_found {
     const char *failure; /* FRAME_FAILED: what was wrong, for the Close frame and the log */
 };
 
-/* A message larger than `message_limit` bytes fails with CLOSE_TOO_LARGE from its header alone. */
-void frame_parser_init(struct frame_parser *parser, uint64_t message_limit);
+/*
+ * A message larger than `message_limit` bytes fails with CLOSE_TOO_LARGE from its header alone.
+ * `deflate`: permessage-deflate was agreed on, and the first frame of a message may have RSV1 set
+ * (RFC 7692, section 6); its limit counts the compressed bytes here.
+ */
+void frame_parser_init(struct frame_parser *parser, uint64_t message_limit, bool deflate);
 
 /*
  * Looks at `input`, consumes some of it (*consumed bytes) and reports one event. Call again with
@@ -122,11 +129,14 @@ void frame_parser_init(struct frame_parser *parser, uint64_t message_limit);
 enum frame_event frame_parse(struct frame_parser *parser, uint8_t *input, size_t length,
                              size_t *consumed, struct frame_found *found);
 
+/* Added to an opcode for frame_header: the message is compressed (RFC 7692, section 6). */
+#define FRAME_COMPRESSED 0x40
+
 /*
  * Writes the header of an unfragmented, unmasked frame with `length` bytes of payload (5.2).
  * Returns its size: 2, 4 or 10.
  */
-size_t frame_header(uint8_t header[FRAME_HEADER_MAX], enum frame_opcode opcode, uint64_t length);
+size_t frame_header(uint8_t header[FRAME_HEADER_MAX], unsigned opcode, uint64_t length);
 
 /*
  * Writes a whole Close frame. CLOSE_NO_STATUS gives one without payload; a reason that is too

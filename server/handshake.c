@@ -226,17 +226,26 @@ static size_t written(int length, size_t size)
     return (size_t)length < size ? (size_t)length : size - 1;
 }
 
-size_t handshake_response(char *buffer, size_t size, const char *accept, const char *subprotocol)
+/* A header line, or nothing when there is no value. */
+static int put_header(char *buffer, size_t size, const char *name, const char *value)
 {
-    bool agreed = subprotocol != NULL && subprotocol[0] != '\0';
+    return *value == '\0' ? 0 : snprintf(buffer, size, "%s: %s\r\n", name, value);
+}
+
+size_t handshake_response(char *buffer, size_t size, const char *accept, const char *subprotocol,
+                          const char *extension)
+{
+    char chosen[2 * TOKEN_SIZE] = "";
+    char extended[2 * EXTENSION_SIZE] = "";
+    put_header(chosen, sizeof chosen, "Sec-WebSocket-Protocol", subprotocol);
+    put_header(extended, sizeof extended, "Sec-WebSocket-Extensions", extension);
     int length = snprintf(buffer, size,
                           "HTTP/1.1 101 Switching Protocols\r\n"
                           "Upgrade: websocket\r\n"
                           "Connection: Upgrade\r\n"
                           "Sec-WebSocket-Accept: %s\r\n"
-                          "%s%s%s\r\n",
-                          accept, agreed ? "Sec-WebSocket-Protocol: " : "",
-                          agreed ? subprotocol : "", agreed ? "\r\n" : "");
+                          "%s%s\r\n",
+                          accept, chosen, extended);
     return written(length, size);
 }
 

@@ -26,7 +26,8 @@ struct handshake_request {
 };
 
 #define HANDSHAKE_ACCEPT_SIZE 29      /* 28 characters and the zero */
-#define HANDSHAKE_RESPONSE_SIZE 256   /* of the 101 with the longest subprotocol */
+#define HANDSHAKE_RESPONSE_SIZE 512   /* of the 101 with the longest subprotocol and extension */
+#define EXTENSION_SIZE 128            /* of the answer to extensions, and the zero */
 #define HANDSHAKE_SUBPROTOCOLS_MAX 64 /* that a client may ask for */
 
 /* Whether the request asks for any upgrade to "websocket": the token, in any case, is in Upgrade.
@@ -64,10 +65,11 @@ int handshake_subprotocol(const struct handshake_request *request, const char *s
                           char subprotocol[TOKEN_SIZE], const char **why);
 
 /*
- * Writes the 101 response; `subprotocol` NULL or "": none was agreed on. Returns its length; with
- * HANDSHAKE_RESPONSE_SIZE bytes the buffer is large enough.
+ * Writes the 101 response; `subprotocol` or `extension` "": none was agreed on. Returns its length;
+ * with HANDSHAKE_RESPONSE_SIZE bytes the buffer is large enough.
  */
-size_t handshake_response(char *buffer, size_t size, const char *accept, const char *subprotocol);
+size_t handshake_response(char *buffer, size_t size, const char *accept, const char *subprotocol,
+                          const char *extension);
 
 /* The standard reason phrase of a status, "Unknown" for one that has none (RFC 9110). */
 const char *http_reason(int status);

@@ -11,6 +11,7 @@
 
 #include "handlers/handler.h"
 #include "server/clock.h"
+#include "server/deflate.h"
 #include "server/descriptor.h"
 #include "server/pace.h"
 #include "server/route.h"
@@ -242,6 +243,7 @@ static void begin_drain(void *argument)
 static void free_loop(struct loop *loop)
 {
     uv_loop_close(&loop->home.uv);
+    deflate_free(loop->home.codec);
     pthread_cond_destroy(&loop->changed);
     pthread_mutex_destroy(&loop->lock);
     free(loop);

@@ -74,6 +74,7 @@ static int prepare_door(struct route *route, const struct config_route *from)
     route->origins_required = from->origins_required != 0;
     route->subprotocols = from->subprotocols;
     route->subprotocols_required = from->subprotocols_required != 0;
+    route->compression = from->compression != 0;
     return 0;
 }
 

@@ -28,6 +28,7 @@ struct route {
     /* Who may open a WebSocket: see server/origin.h and handshake_subprotocol. */
     bool origins_required; /* no Origin is refused as well */
     bool subprotocols_required;
+    bool compression;             /* permessage-deflate is agreed on with who wants it */
     const struct origin *origins; /* NULL: pages of the host that is asked */
     size_t origin_count;
     const char *subprotocols; /* NULL or "": none */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "server/clock.h"
+#include "server/deflate.h"
 #include "server/route.h"
 #include "server/session_private.h"
 #include "server/tracker.h"
@@ -170,6 +171,7 @@ struct session *session_new(int socket, const struct route *route,
     session->socket = socket;
     session->route = route;
     session->watched = -1;
+    session->window_bits = (uint8_t)opening->window_bits;
     session->asked_at = opening->asked_at;
     if (opening->client->sa_family == AF_INET6)
         memcpy(&session->client.v6, opening->client, sizeof session->client.v6);
@@ -201,7 +203,8 @@ void session_open(struct session *session, struct session_home *home)
     session->credit_at = session->opened_at;
     session->credit = session_limits(session)->rate * 1000;
     session->expires_at = session_expiry(session);
-    frame_parser_init(&session->parser, session_limits(session)->message);
+    frame_parser_init(&session->parser, session_limits(session)->message,
+                      session->window_bits != 0);
 
     session->newer = NULL;
     session->older = home->first;
@@ -305,13 +308,31 @@ static uint64_t send_limit(const struct session *session)
     return limits->send_queue + limits->message + SESSION_INPUT_SIZE;
 }
 
+/* The loop's, made when it is needed first; NULL: no memory. */
+struct deflate *session_codec(struct session *session)
+{
+    if (session->home->codec == NULL)
+        session->home->codec = deflate_new();
+    return session->home->codec;
+}
+
+static bool send_message(struct session *session, enum message_kind kind, const void *data,
+                         size_t length)
+{
+    unsigned opcode = kind == MESSAGE_TEXT ? FRAME_TEXT : FRAME_BINARY;
+    struct deflate_output shorter;
+    if (session->window_bits == 0 || length < DEFLATE_LEAST || session_codec(session) == NULL ||
+        !deflate_compress(session->home->codec, session->window_bits, data, length, &shorter))
+        return output_frame(session, opcode, data, length);
+    return output_frame(session, opcode | FRAME_COMPRESSED, shorter.data, shorter.length);
+}
+
 enum session_sent session_send(struct session *session, enum message_kind kind, const void *data,
                                size_t length)
 {
     if (session->state != SESSION_OPEN || session->broken)
         return SESSION_CLOSING;
-    enum frame_opcode opcode = kind == MESSAGE_TEXT ? FRAME_TEXT : FRAME_BINARY;
-    if (session->queued > send_limit(session) || !output_frame(session, opcode, data, length)) {
+    if (session->queued > send_limit(session) || !send_message(session, kind, data, length)) {
         session_close(session, CLOSE_TRY_LATER, "too much waits to be read by the peer");
         return SESSION_FULL;
     }

@@ -18,6 +18,7 @@
 #include "server/handshake.h"
 #include "server/session.h"
 
+struct deflate;
 struct route;
 struct tracker;
 
@@ -57,6 +58,7 @@ struct session_home {
     struct session *next_to_drain;
     size_t watchers;        /* those that are drained last */
     uint64_t random;        /* state of the jitter */
+    struct deflate *codec;  /* for compressed messages; NULL: none was needed yet */
     struct drain_plan plan; /* once draining */
     atomic_size_t sessions; /* here and on their way: any thread */
     bool draining;
@@ -72,6 +74,7 @@ struct session_opening {
     const struct header *headers;  /* of the request */
     size_t header_count;
     const char *subprotocol; /* NULL: none */
+    int window_bits;         /* for what we compress; 0: permessage-deflate was not agreed on */
     const char *path;
     int64_t asked_at; /* clock_microseconds: when the request came */
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "server/deflate.h"
 #include "server/route.h"
 #include "server/session_private.h"
 #include "server/tracker.h"
@@ -55,6 +56,40 @@ static void deliver(struct session *session, enum message_kind kind, uint8_t *da
         handler->message(session, kind, data, length);
 }
 
+/* Expands a compressed message and hands it over. */
+static void deliver_compressed(struct session *session, enum message_kind kind, const uint8_t *data,
+                               size_t length)
+{
+    struct deflate_output whole;
+    struct deflate *codec = session_codec(session);
+    enum deflate_result result =
+        codec == NULL
+            ? DEFLATE_NO_MEMORY
+            : deflate_expand(codec, data, length, session_limits(session)->message, &whole);
+    struct utf8 utf8 = {0};
+    if (result == DEFLATE_TOO_LARGE)
+        session_fail(session, CLOSE_TOO_LARGE, "message over the limit");
+    else if (result == DEFLATE_NO_MEMORY)
+        session_fail(session, CLOSE_TRY_LATER, "out of memory");
+    else if (result == DEFLATE_BAD)
+        session_fail(session, CLOSE_INVALID_DATA, "a compressed message cannot be expanded");
+    else if (kind == MESSAGE_TEXT &&
+             (!utf8_feed(&utf8, whole.data, whole.length) || !utf8_done(&utf8)))
+        session_fail(session, CLOSE_INVALID_DATA, "text is not UTF-8");
+    else
+        deliver(session, kind, whole.data, whole.length);
+}
+
+static void deliver_found(struct session *session, const struct frame_found *found, uint8_t *data,
+                          size_t length)
+{
+    enum message_kind kind = found->opcode == FRAME_TEXT ? MESSAGE_TEXT : MESSAGE_BINARY;
+    if (found->compressed)
+        deliver_compressed(session, kind, data, length);
+    else
+        deliver(session, kind, data, length);
+}
+
 /* Makes room for `length` more bytes, of `expected` that a frame's header has announced. */
 static bool message_room(struct session *session, size_t length, uint64_t expected)
 {
@@ -82,9 +117,8 @@ static bool message_room(struct session *session, size_t length, uint64_t expect
 
 static void take_data(struct session *session, const struct frame_found *found)
 {
-    enum message_kind kind = found->opcode == FRAME_TEXT ? MESSAGE_TEXT : MESSAGE_BINARY;
     if (found->first && found->last) {
-        deliver(session, kind, found->data, found->length);
+        deliver_found(session, found, found->data, found->length);
         return;
     }
     if (found->length > 0) {
@@ -97,8 +131,8 @@ static void take_data(struct session *session, const struct frame_found *found)
     }
     if (found->last) {
         uint8_t nothing = 0;
-        deliver(session, kind, session->message == NULL ? &nothing : session->message,
-                session->message_length);
+        deliver_found(session, found, session->message == NULL ? &nothing : session->message,
+                      session->message_length);
         input_forget(session);
     }
 }

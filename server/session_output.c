@@ -129,8 +129,7 @@ static bool flush_cork(struct session *session)
     return send_or_queue(session, &part, 1);
 }
 
-bool output_frame(struct session *session, enum frame_opcode opcode, const void *data,
-                  size_t length)
+bool output_frame(struct session *session, unsigned opcode, const void *data, size_t length)
 {
     struct session_home *home = session->home;
     uint8_t header[FRAME_HEADER_MAX];

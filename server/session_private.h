@@ -97,13 +97,14 @@ struct session {
     } client;
 
     int socket;
-    uint16_t code;    /* of the first Close, for log and counts */
-    uint8_t state;    /* enum session_state; changed by session_enter alone */
-    uint8_t handles;  /* open libuv handles */
-    int8_t watched;   /* poll events asked for; -1: none yet */
-    bool peer_closed; /* the peer's Close has come */
-    bool close_sent;  /* our Close has been handed to the socket whole */
-    bool drained;     /* the handler has been told */
+    uint16_t code;       /* of the first Close, for log and counts */
+    uint8_t state;       /* enum session_state; changed by session_enter alone */
+    uint8_t handles;     /* open libuv handles */
+    uint8_t window_bits; /* for what we compress; 0: nothing is compressed */
+    int8_t watched;      /* poll events asked for; -1: none yet */
+    bool peer_closed;    /* the peer's Close has come */
+    bool close_sent;     /* our Close has been handed to the socket whole */
+    bool drained;        /* the handler has been told */
     bool fin_sent;
     bool peer_fin; /* the peer has ended its side behind its Close */
     bool broken;   /* the socket takes no more */
@@ -129,6 +130,9 @@ bool session_closed_by_both(const struct session *session);
 
 /* Closes the socket, tells the handler and the tracker; the memory goes with the handles. */
 void session_end(struct session *session, enum tracker_outcome outcome);
+
+/* What compresses and expands on this loop; NULL: no memory. */
+struct deflate *session_codec(struct session *session);
 
 /* Where this loop counts the route's traffic, and how: it is the only writer. */
 struct tracker_traffic *session_traffic(const struct session *session);
@@ -171,9 +175,9 @@ void input_forget(struct session *session);
 
 /* --- session_output.c --- */
 
-/* Sends or queues a frame. Returns false without memory. */
-bool output_frame(struct session *session, enum frame_opcode opcode, const void *data,
-                  size_t length);
+/* Sends or queues a frame, of which FRAME_COMPRESSED may be added to the opcode. Returns false
+   without memory. */
+bool output_frame(struct session *session, unsigned opcode, const void *data, size_t length);
 
 /* Gathers what is sent until output_uncork into one send. */
 void output_cork(struct session *session);

@@ -137,7 +137,7 @@ static inline const char *read_chopped(const uint8_t *stream, size_t length, siz
     reader.message_length = 0;
     reader.remaining = 0;
     reader.open = false;
-    frame_parser_init(&reader.parser, limit);
+    frame_parser_init(&reader.parser, limit, false);
     for (size_t at = 0; at < length; at += chop)
         if (!read_copy(&reader, stream + at, length - at < chop ? length - at : chop))
             return reader.notes;

@@ -60,11 +60,13 @@ static const struct option all_options[] = {
 /* What -T prints of the keys for WebSockets, before drain, where none was written. */
 #define COMMON_DEFAULTS                                                                            \
     "origins = same\norigins_required = no\nsubprotocols = \"\"\nsubprotocols_required = no\n"     \
-    "message = auto\nsend_queue = auto\nconnections = auto\nmax_age = 0\nrate = 0\n"
+    "compression = off\nmessage = auto\nsend_queue = auto\nconnections = auto\nmax_age = 0\nrate " \
+    "= 0\n"
 
 /* Their names, as a message offers them. */
 #define COMMON_NAMES                                                                               \
-    "origins, origins_required, subprotocols, subprotocols_required, message, send_queue, "        \
+    "origins, origins_required, subprotocols, subprotocols_required, compression, message, "       \
+    "send_queue, "                                                                                 \
     "connections, max_age, rate, drain"
 
 static const struct option no_options[] = {{.name = NULL}};

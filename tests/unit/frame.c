@@ -2,7 +2,7 @@
 
 #include "tests/support/frame_reader.h"
 
-#define RSV "failed 1002 reserved bits are set, no extension was agreed on;"
+#define RSV "failed 1002 reserved bits are set that were not agreed on;"
 #define NO_MASK "failed 1002 frame without a mask, clients must mask;"
 #define FRAGMENTED "failed 1002 fragmented control frame;"
 #define LONG_CONTROL "failed 1002 control frame over 125 bytes;"
@@ -118,7 +118,7 @@ START_TEST(the_first_two_bytes_are_judged_before_a_third_arrives)
         struct frame_parser parser;
         struct frame_found found;
         size_t consumed;
-        frame_parser_init(&parser, LIMIT);
+        frame_parser_init(&parser, LIMIT, false);
         enum frame_event event = frame_parse(&parser, stream, sizeof stream, &consumed, &found);
         if (event != (good ? FRAME_NEED_MORE : FRAME_FAILED))
             ck_abort_msg("%04x: event %d", bytes, event);
@@ -135,7 +135,7 @@ START_TEST(a_parser_that_has_failed_stays_failed)
     uint8_t bad[] = {0x81, 0x05};
     uint8_t good[] = {0x81, 0x81, 0, 0, 0, 0, 'a'};
     size_t consumed = 0;
-    frame_parser_init(&parser, LIMIT);
+    frame_parser_init(&parser, LIMIT, false);
     ck_assert_int_eq(frame_parse(&parser, bad, sizeof bad, &consumed, &found), FRAME_FAILED);
     const char *failure = found.failure;
     for (size_t length = 0; length <= sizeof good; length++) {

@@ -65,7 +65,7 @@ START_TEST(a_mask_is_undone_at_every_alignment_length_and_border)
             struct frame_parser parser;
             struct frame_found found;
             size_t consumed = 0;
-            frame_parser_init(&parser, LIMIT);
+            frame_parser_init(&parser, LIMIT, false);
             frame_parse(&parser, memory + align, border, &consumed, &found);
             frame_parse(&parser, memory + align + border, size - border, &consumed, &found);
             if (!found.last || memcmp(memory + align + size - length, text, length) != 0)
@@ -82,7 +82,7 @@ START_TEST(a_frame_in_pieces_gives_each_piece_with_what_remains)
     struct frame_found found;
     size_t consumed = 0;
     size_t size = put_frame(stream, 0x01, 2, 0x01020304, letters(), 1000);
-    frame_parser_init(&parser, LIMIT);
+    frame_parser_init(&parser, LIMIT, false);
     ck_assert_int_eq(frame_parse(&parser, stream, 8, &consumed, &found), FRAME_NEED_MORE);
     for (size_t at = 8; at < size; at += 100) {
         ck_assert_int_eq(frame_parse(&parser, stream + at, 100, &consumed, &found), FRAME_DATA);

@@ -102,7 +102,7 @@ START_TEST(the_101_response_names_the_subprotocol_and_fits_with_the_longest)
     char expected[HANDSHAKE_RESPONSE_SIZE + 100];
     memset(longest, 'p', sizeof longest - 1);
     size_t length =
-        handshake_response(buffer, sizeof buffer, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", longest);
+        handshake_response(buffer, sizeof buffer, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", longest, "");
     snprintf(expected, sizeof expected,
              "HTTP/1.1 101 Switching Protocols\r\n"
              "Upgrade: websocket\r\n"
@@ -113,7 +113,7 @@ START_TEST(the_101_response_names_the_subprotocol_and_fits_with_the_longest)
              longest);
     ck_assert_str_eq(buffer, expected);
     ck_assert_uint_eq(length, strlen(expected));
-    handshake_response(buffer, sizeof buffer, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "");
+    handshake_response(buffer, sizeof buffer, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "", "");
     ck_assert_ptr_null(strstr(buffer, "Protocol:"));
 }
 END_TEST
