@@ -15,6 +15,7 @@ enum {
     LENGTH_IN_2 = 126, /* the length stands in the next two bytes */
     LENGTH_IN_8 = 127,
     MASK_SIZE = 4,
+    DEFLATE_EXTRA = 64,
 };
 
 enum failure {
@@ -133,6 +134,14 @@ static size_t header_size(const uint8_t *header)
     return 2 + length_size(header[1]) + MASK_SIZE;
 }
 
+/* A byte of what cannot be compressed takes 9 bits at most (RFC 1951, section 3.2.6), and each
+   fragment may end with an empty block. */
+static uint64_t wire_limit(const struct frame_parser *parser)
+{
+    uint64_t limit = parser->message_limit;
+    return parser->compressed ? limit + limit / 8 + DEFLATE_EXTRA : limit;
+}
+
 /* Reads the length out of a whole header and holds it against the limit. */
 static enum failure take_length(struct frame_parser *parser, const uint8_t *header)
 {
@@ -145,7 +154,7 @@ static enum failure take_length(struct frame_parser *parser, const uint8_t *head
     parser->payload_left = length;
     if ((header[0] & BIT_CONTROL) != 0)
         return FAILURE_NONE;
-    if (length > parser->message_limit - parser->message_size)
+    if (length > wire_limit(parser) - parser->message_size)
         return FAILURE_TOO_LARGE;
     parser->message_size += length;
     return FAILURE_NONE;
@@ -154,6 +163,9 @@ static enum failure take_length(struct frame_parser *parser, const uint8_t *head
 /* Begins the payload of the frame whose header is whole and was checked by check_start. */
 static enum frame_event begin_payload(struct frame_parser *parser, const uint8_t *header)
 {
+    uint8_t opcode = header[0] & BITS_OPCODE;
+    if (opcode == FRAME_TEXT || opcode == FRAME_BINARY)
+        parser->compressed = (header[0] & BIT_RSV1) != 0;
     enum failure failure = take_length(parser, header);
     if (failure != FAILURE_NONE)
         return fail(parser, failure);
@@ -161,13 +173,11 @@ static enum frame_event begin_payload(struct frame_parser *parser, const uint8_t
     memcpy(parser->mask, mask, MASK_SIZE);
     memcpy(parser->mask + MASK_SIZE, mask, MASK_SIZE);
     parser->mask_offset = 0;
-    parser->opcode = header[0] & BITS_OPCODE;
+    parser->opcode = opcode;
     parser->fin = (header[0] & BIT_FIN) != 0;
     parser->control_have = 0;
-    if (parser->opcode == FRAME_TEXT || parser->opcode == FRAME_BINARY) {
-        parser->message = parser->opcode;
-        parser->compressed = (header[0] & BIT_RSV1) != 0;
-    }
+    if (opcode == FRAME_TEXT || opcode == FRAME_BINARY)
+        parser->message = opcode;
     parser->stage = STAGE_PAYLOAD;
     return FRAME_NEED_MORE;
 }

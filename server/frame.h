@@ -109,7 +109,9 @@ struct frame_found {
 /*
  * A message larger than `message_limit` bytes fails with CLOSE_TOO_LARGE from its header alone.
  * `deflate`: permessage-deflate was agreed on, and the first frame of a message may have RSV1 set
- * (RFC 7692, section 6); its limit counts the compressed bytes here.
+ * (RFC 7692, section 6). Of one that is compressed an eighth more than the limit, and 64 bytes, are
+ * let through here, as much as deflate can add to what it cannot compress: whoever expands it sees
+ * whether it is within the limit.
  */
 void frame_parser_init(struct frame_parser *parser, uint64_t message_limit, bool deflate);
 

@@ -208,8 +208,8 @@ def accept_for(key):
 
 
 class Frame:
-    def __init__(self, fin, opcode, payload):
-        self.fin, self.opcode, self.payload = fin, opcode, payload
+    def __init__(self, fin, opcode, payload, rsv=0):
+        self.fin, self.opcode, self.payload, self.rsv = fin, opcode, payload, rsv
 
     def __repr__(self):
         return f'Frame(fin={self.fin}, opcode={self.opcode}, {self.payload[:60]!r})'
@@ -223,6 +223,7 @@ class Frame:
 
 class WebSocket(Peer):
     """A WebSocket after `handshake`; sends whatever frames it is told to."""
+    rsv = 0  # the bits that an extension allows in what the server sends
 
     def handshake(self, path='/echo', headers=()):
         key = base64.b64encode(os.urandom(16)).decode()
@@ -242,7 +243,7 @@ class WebSocket(Peer):
 
     def read_frame(self):
         first, second = self.read(2)
-        if first & 0x70 or second & 0x80:
+        if first >> 4 & 7 & ~self.rsv or second & 0x80:
             raise PeerError(f'RSV or mask bits from a server: {first:#x} {second:#x}')
         length = second
         if length == 126:
@@ -253,7 +254,7 @@ class WebSocket(Peer):
             length = struct.unpack('!Q', self.read(8))[0]
             if length < 65536:
                 raise PeerError('a length that is not in its shortest form')
-        return Frame(bool(first & 0x80), first & 0x0F, self.read(length))
+        return Frame(bool(first & 0x80), first & 0x0F, self.read(length), first >> 4 & 7)
 
     def read_message(self):
         """The next message, whole, as (opcode, payload); control frames are not expected."""

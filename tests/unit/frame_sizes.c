@@ -139,6 +139,34 @@ START_TEST(a_message_over_the_limit_fails_at_its_header)
 }
 END_TEST
 
+/* Whether a message of two fragments is taken, by their headers. */
+static bool takes(uint8_t first, uint64_t limit, uint64_t length)
+{
+    uint8_t stream[64];
+    struct frame_parser parser;
+    struct frame_found found;
+    size_t consumed;
+    size_t size = put_frame(stream, first, 0, 0, letters(), 20);
+    size += put_frame(stream + size, 0x80, shortest(length - 20), 0, NULL, length - 20);
+    frame_parser_init(&parser, limit, true);
+    frame_parse(&parser, stream, size, &consumed, &found);
+    return frame_parse(&parser, stream + consumed, size - consumed, &consumed, &found) !=
+           FRAME_FAILED;
+}
+
+START_TEST(a_compressed_message_may_be_longer_than_its_limit_by_what_deflate_can_add)
+{
+    static const uint64_t limits[] = {125, 1000, 65536, INT32_MAX};
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        uint64_t most = limits[i] + limits[i] / 8 + 64;
+        ck_assert(takes(0x42, limits[i], most));
+        ck_assert(!takes(0x42, limits[i], most + 1));
+        ck_assert(takes(0x02, limits[i], limits[i]));
+        ck_assert(!takes(0x02, limits[i], limits[i] + 1));
+    }
+}
+END_TEST
+
 START_TEST(each_message_has_the_whole_limit_for_itself)
 {
     uint8_t stream[64];
@@ -253,6 +281,8 @@ int main(void)
     tcase_add_test(tests, a_mask_is_undone_at_every_alignment_length_and_border);
     tcase_add_test(tests, a_frame_in_pieces_gives_each_piece_with_what_remains);
     tcase_add_test(tests, a_message_over_the_limit_fails_at_its_header);
+    tcase_add_test(tests,
+                   a_compressed_message_may_be_longer_than_its_limit_by_what_deflate_can_add);
     tcase_add_test(tests, each_message_has_the_whole_limit_for_itself);
     tcase_add_test(tests, every_code_in_a_close_is_taken_or_refused_as_section_7_4_says);
     tcase_add_test(tests, a_header_is_written_in_its_shortest_form);
