@@ -60,6 +60,12 @@ static void forget(struct room *room)
     *room = (struct room){0};
 }
 
+void deflate_release(struct deflate *codec, const struct deflate_output *output)
+{
+    if (output->data != NULL)
+        forget(output->data == codec->expanded.data ? &codec->expanded : &codec->compressed);
+}
+
 static bool make_room(struct room *room, size_t capacity)
 {
     if (capacity <= room->capacity)
@@ -113,7 +119,7 @@ enum deflate_result deflate_expand(struct deflate *codec, const void *data, size
                                    uint64_t limit, struct deflate_output *output)
 {
     size_t used = 0;
-    forget(&codec->expanded);
+    *output = (struct deflate_output){.data = NULL};
     if (!codec->expands && inflateInit2(&codec->expand, -WINDOW_MOST) != Z_OK)
         return DEFLATE_NO_MEMORY;
     codec->expands = true;
@@ -146,24 +152,32 @@ static z_stream *compressor(struct deflate *codec, int window_bits)
     return stream;
 }
 
-bool deflate_compress(struct deflate *codec, int window_bits, const void *data, size_t length,
-                      struct deflate_output *output)
+/* Returns how long it has become; 0: it is not worth it, or there is no memory. */
+static size_t squeeze(struct deflate *codec, z_stream *stream, const void *data, size_t length)
 {
-    z_stream *stream = compressor(codec, window_bits);
-    forget(&codec->compressed);
     /* What would not fit in as much as the message itself takes is not worth it. */
-    if (stream == NULL || length > STEP || !make_room(&codec->compressed, length + sizeof tail))
-        return false;
+    size_t room = length + sizeof tail;
+    if (stream == NULL || length > STEP || !make_room(&codec->compressed, room))
+        return 0;
     stream->next_in = (Bytef *)(uintptr_t)data;
     stream->avail_in = (uInt)length;
     stream->next_out = codec->compressed.data;
-    stream->avail_out = (uInt)(length + sizeof tail);
+    stream->avail_out = (uInt)room;
     if (deflate(stream, Z_SYNC_FLUSH) != Z_OK || stream->avail_in > 0 || stream->avail_out == 0)
-        return false;
-    size_t made = length + sizeof tail - stream->avail_out;
-    if (made < sizeof tail ||
+        return 0;
+    size_t made = room - stream->avail_out;
+    if (made <= sizeof tail || made - sizeof tail >= length ||
         memcmp(codec->compressed.data + made - sizeof tail, tail, sizeof tail) != 0)
-        return false;
-    *output = (struct deflate_output){.data = codec->compressed.data, .length = made - sizeof tail};
-    return output->length < length;
+        return 0;
+    return made - sizeof tail;
+}
+
+bool deflate_compress(struct deflate *codec, int window_bits, const void *data, size_t length,
+                      struct deflate_output *output)
+{
+    size_t made = squeeze(codec, compressor(codec, window_bits), data, length);
+    *output = (struct deflate_output){.data = codec->compressed.data, .length = made};
+    if (made == 0)
+        deflate_release(codec, output);
+    return made > 0;
 }

@@ -324,7 +324,9 @@ static bool send_message(struct session *session, enum message_kind kind, const 
     if (session->window_bits == 0 || length < DEFLATE_LEAST || session_codec(session) == NULL ||
         !deflate_compress(session->home->codec, session->window_bits, data, length, &shorter))
         return output_frame(session, opcode, data, length);
-    return output_frame(session, opcode | FRAME_COMPRESSED, shorter.data, shorter.length);
+    bool done = output_frame(session, opcode | FRAME_COMPRESSED, shorter.data, shorter.length);
+    deflate_release(session->home->codec, &shorter);
+    return done;
 }
 
 enum session_sent session_send(struct session *session, enum message_kind kind, const void *data,

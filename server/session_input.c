@@ -8,7 +8,10 @@
 #include "server/session_private.h"
 #include "server/tracker.h"
 
-enum { MESSAGE_FIRST_CAPACITY = 65536 }; /* the most that is allocated on the word of a header */
+enum {
+    MESSAGE_FIRST_CAPACITY = 65536, /* the most that is allocated on the word of a header */
+    COMPRESSED_INPUT_SIZE = 4096, /* what is read at once may expand to a thousand times as much */
+};
 
 void input_forget(struct session *session)
 {
@@ -60,7 +63,7 @@ static void deliver(struct session *session, enum message_kind kind, uint8_t *da
 static void deliver_compressed(struct session *session, enum message_kind kind, const uint8_t *data,
                                size_t length)
 {
-    struct deflate_output whole;
+    struct deflate_output whole = {.data = NULL};
     struct deflate *codec = session_codec(session);
     enum deflate_result result =
         codec == NULL
@@ -78,6 +81,8 @@ static void deliver_compressed(struct session *session, enum message_kind kind, 
         session_fail(session, CLOSE_INVALID_DATA, "text is not UTF-8");
     else
         deliver(session, kind, whole.data, whole.length);
+    if (codec != NULL)
+        deflate_release(codec, &whole);
 }
 
 static void deliver_found(struct session *session, const struct frame_found *found, uint8_t *data,
@@ -164,13 +169,15 @@ static void take_input(struct session *session, uint8_t *input, size_t length)
     }
 }
 
-/* How much to read, so that answers no longer than their questions stay within the queue. */
+/*
+ * How much to read, so that answers no longer than their questions stay within the queue, and that
+ * the loop's other sessions do not wait long.
+ */
 static size_t input_room(const struct session *session)
 {
+    size_t most = session->window_bits == 0 ? SESSION_INPUT_SIZE : COMPRESSED_INPUT_SIZE;
     uint64_t room = session_limits(session)->send_queue - session->queued;
-    if (session->state != SESSION_OPEN || room > SESSION_INPUT_SIZE)
-        return SESSION_INPUT_SIZE;
-    return (size_t)room;
+    return session->state != SESSION_OPEN || room > most ? most : (size_t)room;
 }
 
 /* Reads once. Returns false at the end of the peer's side. */
