@@ -193,7 +193,8 @@ START_TEST(the_101_response_is_what_section_4_2_2_asks_for)
         "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
         "\r\n";
     char buffer[256];
-    size_t length = handshake_response(buffer, sizeof buffer, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "", "");
+    size_t length =
+        handshake_response(buffer, sizeof buffer, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "", "");
     ck_assert_str_eq(buffer, expected);
     ck_assert_uint_eq(length, sizeof expected - 1);
 }
