@@ -1,7 +1,7 @@
 FROM debian:bookworm-slim AS build
 RUN apt-get update \
     && apt-get install -y --no-install-recommends cmake gcc libc6-dev libcivetweb-dev libinih-dev \
-        libjansson-dev libssl-dev libuv1-dev ninja-build pkg-config
+        libjansson-dev libssl-dev libuv1-dev ninja-build pkg-config zlib1g-dev
 COPY . /source
 RUN cmake -S /source -B /build -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=/usr \
     && cmake --build /build \
@@ -10,7 +10,7 @@ RUN cmake -S /source -B /build -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTA
 FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libcivetweb1 libinih1 libjansson4 libssl3 libuv1 \
-        media-types \
+        media-types zlib1g \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /image /
 COPY deploy/lastcall.ini /etc/lastcall/lastcall.ini
