@@ -5,6 +5,8 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "tests/support/random.h"
+
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
 enum { LIMIT = 1 << 20 };
@@ -62,9 +64,9 @@ START_TEST(no_more_than_the_agreed_window_is_needed_to_expand_it)
 {
     char text[50000] = "";
     char expanded[50000];
-    srand(9);
+    uint64_t state = 9;
     for (size_t i = 0; i < sizeof text; i++) /* repeats that only a window of 1024 can use */
-        text[i] = i < 400 ? (char)(rand() >> 7) : i < 700 ? '\0' : text[i - 700];
+        text[i] = i < 400 ? (char)random_below(&state, 256) : i < 700 ? '\0' : text[i - 700];
     for (int bits = 9; bits <= 15; bits++) {
         struct deflate_output small;
         z_stream stream = {0};
@@ -88,9 +90,9 @@ START_TEST(what_does_not_become_shorter_is_left_as_it_is)
 {
     uint8_t noise[4096];
     struct deflate_output small;
-    srand(3);
+    uint64_t state = 3;
     for (size_t i = 0; i < sizeof noise; i++)
-        noise[i] = (uint8_t)(rand() >> 7);
+        noise[i] = (uint8_t)random_below(&state, 256);
     ck_assert(!deflate_compress(codec, 15, noise, sizeof noise, &small));
     check_round(15, 4096); /* and the next message is none the worse */
 }
@@ -182,14 +184,14 @@ START_TEST(no_input_makes_it_read_or_write_beyond_its_room)
     size_t length = small.length;
     uint8_t *good = malloc(length);
     memcpy(good, small.data, length);
-    srand(5);
+    uint64_t state = 5;
     for (int i = 0; i < 20000; i++) {
         struct deflate_output whole;
-        size_t cut = (size_t)rand() % (length + 1);
+        size_t cut = random_below(&state, length + 1);
         uint8_t *exact = malloc(cut + 1); /* so that a sanitizer sees its end */
         memcpy(exact, good, cut);
-        for (int changes = rand() % 4; changes > 0 && cut > 0; changes--)
-            exact[(size_t)rand() % cut] ^= (uint8_t)(1 << rand() % 8);
+        for (size_t changes = random_below(&state, 4); changes > 0 && cut > 0; changes--)
+            exact[random_below(&state, cut)] ^= (uint8_t)(1U << random_below(&state, 8));
         enum deflate_result result = deflate_expand(codec, exact, cut, 2000, &whole);
         ck_assert(result != DEFLATE_NO_MEMORY);
         ck_assert(result != DEFLATE_DONE || whole.length <= 2000);

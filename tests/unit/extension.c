@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/random.h"
+
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 #define NONE "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
@@ -130,12 +132,13 @@ START_TEST(no_text_makes_it_read_or_write_beyond_its_room)
         "\x80",
         "8",
     };
-    srand(1);
+    uint64_t state = 1;
     for (int i = 0; i < 200000; i++) {
         char text[512] = "";
         size_t length = 0;
-        for (int count = rand() % 12; count > 0; count--)
-            length += (size_t)sprintf(text + length, "%s", pieces[(size_t)rand() % COUNT(pieces)]);
+        for (size_t count = random_below(&state, 12); count > 0; count--)
+            length +=
+                (size_t)sprintf(text + length, "%s", pieces[random_below(&state, COUNT(pieces))]);
         char *exact = strdup(text); /* so that a sanitizer sees its end */
         const struct header header = {.name = "Sec-WebSocket-Extensions", .value = exact};
         char answer[EXTENSION_SIZE];
