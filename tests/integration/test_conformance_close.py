@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../
 import lastcall
 from conformance import (GOING_AWAY, NORMAL, NOT_UTF8, PROTOCOL, Await, Case, Conformance,
                          fragments, in_chops, pings, play_together, told)
-from peer import BINARY, CLOSE, CONTINUATION, PONG, TEXT, close_frame, frame
+from peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, frame
 from utf8_table import SUITE, bad_at, borders, unfinished
 
 # 7.4.1 and its registry, which has given out 1012 to 1014 since; 7.4.2: 3000 to 4999.
@@ -132,6 +132,27 @@ class Closes(Conformance):
 
     def test_what_is_before_a_close_is_answered_and_nothing_behind_it(self):
         self.play(list(around()))
+
+    def test_nothing_comes_behind_the_close_of_the_server_itself(self):
+        daemon = self.conforming()
+        sents = [frame(PING, b'late'), frame(TEXT, b'late'), frame(PONG),
+                 frame(BINARY, b'la', fin=False) + frame(PING) + frame(CONTINUATION, b'te'),
+                 frame(TEXT, b'begun', fin=False), frame(TEXT, b'x' * 100000), b'']
+        ends = [frame(CLOSE), close_frame(GOING_AWAY), close_frame(NORMAL, b'bye'),
+                close_frame(1005), close_frame(NORMAL, b'\xff'), frame(3), frame(TEXT, b'\xff'),
+                frame(PING, mask=None)]
+        peers = [(self.websocket(daemon), sent, end) for sent in sents for end in ends]
+        daemon.send_signal()
+        for peer, sent, _ in peers:
+            peer.read_close(GOING_AWAY)
+            peer.send(sent)
+        for peer, _, end in peers:
+            peer.send(end)
+        for peer, sent, end in peers:
+            with self.subTest(sent=sent[:20], end=end):
+                peer.expect_end()
+                peer.close_socket()
+        daemon.wait_exit(0)
 
     def test_the_player_notices_what_should_not_be(self):
         wrong = [Case('an echo that is not awaited', [frame(TEXT, b'a'), BYE], b'', NORMAL_BYTES),
