@@ -33,13 +33,6 @@ struct tracker_traffic *session_traffic(const struct session *session)
     return &session->route->counts->traffic[session->home->place];
 }
 
-/* The traffic counts of a loop have one writer, so that no locked addition is needed. */
-void session_count(atomic_uint_fast64_t *counter, uint64_t amount)
-{
-    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
-    atomic_store_explicit(counter, value + amount, memory_order_relaxed);
-}
-
 /* --- what to wait for --- */
 
 static void on_poll(uv_poll_t *handle, int status, int events);
@@ -342,8 +335,8 @@ enum session_sent session_send(struct session *session, enum message_kind kind, 
     session->sent++;
     session->sent_bytes += length;
     session->spoken_at = session_now(session);
-    session_count(&traffic->sent, 1);
-    session_count(&traffic->sent_bytes, length);
+    tracker_count(&traffic->sent, 1);
+    tracker_count(&traffic->sent_bytes, length);
     if (session->home->corked != session)
         session_watch(session);
     return SESSION_SENT;

@@ -47,10 +47,10 @@ static void deliver(struct session *session, enum message_kind kind, uint8_t *da
     session->received++;
     session->received_bytes += length;
     session->spoken_at = session_now(session);
-    session_count(&traffic->received, 1);
-    session_count(&traffic->received_bytes, length);
+    tracker_count(&traffic->received, 1);
+    tracker_count(&traffic->received_bytes, length);
     if (session->home->draining)
-        session_count(&traffic->received_draining, 1);
+        tracker_count(&traffic->received_draining, 1);
     if (session->state == SESSION_OPEN && !within_rate(session)) {
         session->muted = true;
         session_close(session, CLOSE_POLICY, "more messages a second than are allowed here");

@@ -17,7 +17,7 @@ bool output_empty(const struct session *session)
 static void count_queued(struct session *session, int64_t change)
 {
     session->queued = (size_t)((int64_t)session->queued + change);
-    session_count(&session_traffic(session)->queued, (uint64_t)change); /* modulo 2^64 */
+    tracker_count(&session_traffic(session)->queued, (uint64_t)change); /* modulo 2^64 */
 }
 
 void output_discard(struct session *session)

@@ -134,9 +134,8 @@ void session_end(struct session *session, enum tracker_outcome outcome);
 /* What compresses and expands on this loop; NULL: no memory. */
 struct deflate *session_codec(struct session *session);
 
-/* Where this loop counts the route's traffic, and how: it is the only writer. */
+/* Where this loop counts the route's traffic (tracker_count): it is the only writer. */
 struct tracker_traffic *session_traffic(const struct session *session);
-void session_count(atomic_uint_fast64_t *counter, uint64_t amount);
 
 /* --- session_record.c --- */
 

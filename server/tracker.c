@@ -212,7 +212,7 @@ void tracker_session_ended(struct tracker_route *route, enum tracker_outcome out
     atomic_fetch_sub_explicit(&route->open, 1, memory_order_relaxed);
 }
 
-static void add(atomic_uint_fast64_t *counter, uint64_t amount)
+void tracker_count(atomic_uint_fast64_t *counter, uint64_t amount)
 {
     uint64_t value = get(counter);
     atomic_store_explicit(counter, value + amount, memory_order_relaxed);
@@ -226,8 +226,8 @@ void tracker_duration(struct tracker_durations *durations, const int64_t *bounds
         microseconds = 0;
     while (place < TRACKER_BOUNDS && microseconds > bounds[place])
         place++;
-    add(&durations->counts[place], 1);
-    add(&durations->microseconds, (uint64_t)microseconds);
+    tracker_count(&durations->counts[place], 1);
+    tracker_count(&durations->microseconds, (uint64_t)microseconds);
 }
 
 void tracker_refused(struct tracker_route *route, enum tracker_refusal refusal)

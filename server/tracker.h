@@ -154,6 +154,9 @@ void tracker_session_ended(struct tracker_route *route, enum tracker_outcome out
                            uint16_t code);
 void tracker_leave_session(struct tracker *tracker, struct tracker_route *route);
 
+/* Adds to a count that has one writer, so that no locked addition is needed. That writer. */
+void tracker_count(atomic_uint_fast64_t *counter, uint64_t amount);
+
 /* Counts a duration; `bounds` is one of the two tables. The only writer of `durations`. */
 void tracker_duration(struct tracker_durations *durations, const int64_t *bounds,
                       int64_t microseconds);
