@@ -70,7 +70,9 @@ struct config {
         int64_t connections;
         int64_t handshake_timeout;
         int64_t message;
+        int64_t message_timeout;
         int64_t send_queue;
+        int64_t control_frames; /* a second; 0: any number */
         int64_t ping_interval;
         int64_t ping_timeout;
         int64_t idle_timeout;

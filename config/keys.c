@@ -154,6 +154,22 @@ const struct config_key config_keys[KEY_COUNT] = {
                             "one is closed with 1009 before memory is spent on it",
                 },
         },
+    [KEY_MESSAGE_TIMEOUT] =
+        {
+            .section = "limits",
+            .offset = AT(limits.message_timeout),
+            .extra = {.zero = "any"},
+            .option =
+                {
+                    .name = "message_timeout",
+                    .type = OPTION_DURATION,
+                    .fallback = "1m",
+                    .minimum = 100,
+                    .maximum = DAY,
+                    .help = "A message must have arrived whole, over all its fragments, within "
+                            "this time, else the WebSocket is closed with 1008",
+                },
+        },
     [KEY_SEND_QUEUE] =
         {
             .section = "limits",
@@ -167,6 +183,23 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .maximum = GIB,
                     .help = "What may wait to be sent to one peer, above one message. A peer that "
                             "reads too slowly for what others send it is closed with 1013",
+                },
+        },
+    [KEY_CONTROL_FRAMES] =
+        {
+            .section = "limits",
+            .offset = AT(limits.control_frames),
+            .extra = {.zero = "any number"},
+            .option =
+                {
+                    .name = "control_frames",
+                    .type = OPTION_COUNT,
+                    .fallback = "100",
+                    .minimum = 1,
+                    .maximum = 1000000,
+                    .help = "Pings, pongs and empty fragments a second that one peer may send; "
+                            "one that sends more is closed with 1008. A second's worth may come "
+                            "at once",
                 },
         },
     [KEY_PING_INTERVAL] =

@@ -242,9 +242,7 @@ static enum frame_event take_data(struct frame_parser *parser, uint8_t *input, s
     size_t piece = left < parser->payload_left ? left : (size_t)parser->payload_left;
     bool whole = piece == parser->payload_left;
     bool last = whole && parser->fin;
-    if (piece == 0 && whole && parser->started && !last)
-        end_frame(parser); /* an empty fragment in the middle says nothing */
-    if (piece == 0 && !last && (parser->started || !whole))
+    if (piece == 0 && !whole)
         return FRAME_NEED_MORE;
     uint8_t *data = input + *used;
     *used += piece;
@@ -336,6 +334,11 @@ enum frame_event frame_parse(struct frame_parser *parser, uint8_t *input, size_t
     if (event == FRAME_NEED_MORE)
         *found = (struct frame_found){0};
     return event;
+}
+
+bool frame_parser_resting(const struct frame_parser *parser)
+{
+    return parser->stage == STAGE_HEADER && parser->header_have == 0 && parser->message == 0;
 }
 
 size_t frame_header(uint8_t header[FRAME_HEADER_MAX], unsigned opcode, uint64_t length)

@@ -118,8 +118,7 @@ void frame_parser_init(struct frame_parser *parser, uint64_t message_limit, bool
 /*
  * Looks at `input`, consumes some of it (*consumed bytes) and reports one event. Call again with
  * the rest until FRAME_NEED_MORE. Payload is unmasked in place, so `input` is changed. An empty
- * message gives one FRAME_DATA of length 0; an empty fragment that neither begins nor ends a
- * message gives no event. Text is checked as UTF-8 byte by byte, across fragments, and fails at
+ * message, and each empty fragment, gives one FRAME_DATA of length 0. Text is checked as UTF-8 byte by byte, across fragments, and fails at
  * the first byte that cannot be right (section 8.1); control frames may come between fragments.
  *
  * Fails with 1002 for: no mask (5.1), RSV bits (5.2), a reserved opcode (5.2), a length that is
@@ -130,6 +129,9 @@ void frame_parser_init(struct frame_parser *parser, uint64_t message_limit, bool
  */
 enum frame_event frame_parse(struct frame_parser *parser, uint8_t *input, size_t length,
                              size_t *consumed, struct frame_found *found);
+
+/* Whether nothing has arrived of a frame or a message that is not whole yet. */
+bool frame_parser_resting(const struct frame_parser *parser);
 
 /* Added to an opcode for frame_header: the message is compressed (RFC 7692, section 6). */
 #define FRAME_COMPRESSED 0x40

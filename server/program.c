@@ -48,7 +48,9 @@ static struct session_limits route_limits(const struct config *config,
 {
     return (struct session_limits){
         .message = (uint64_t)own_or(route->message, config->limits.message),
+        .message_timeout = config->limits.message_timeout,
         .send_queue = (uint64_t)own_or(route->send_queue, config->limits.send_queue),
+        .control_frames = config->limits.control_frames,
         .ping_interval = config->limits.ping_interval,
         .ping_timeout = config->limits.ping_timeout,
         .idle_timeout = config->limits.idle_timeout,

@@ -193,8 +193,6 @@ void session_open(struct session *session, struct session_home *home)
     session->handles = 2;
     session->home = home;
     session->opened_at = session->heard_at = session->spoken_at = session_now(session);
-    session->credit_at = session->opened_at;
-    session->credit = session_limits(session)->rate * 1000;
     session->expires_at = session_expiry(session);
     frame_parser_init(&session->parser, session_limits(session)->message,
                       session->window_bits != 0);
@@ -328,7 +326,7 @@ enum session_sent session_send(struct session *session, enum message_kind kind, 
     if (session->state != SESSION_OPEN || session->broken)
         return SESSION_CLOSING;
     if (session->queued > send_limit(session) || !send_message(session, kind, data, length)) {
-        session_close(session, CLOSE_TRY_LATER, "too much waits to be read by the peer");
+        session_refuse(session, CLOSE_TRY_LATER, "too much waits to be read by the peer");
         return SESSION_FULL;
     }
     struct tracker_traffic *traffic = session_traffic(session);

@@ -36,11 +36,20 @@ void session_close(struct session *session, uint16_t code, const char *reason)
     session_schedule(session);
 }
 
+void session_refuse(struct session *session, uint16_t code, const char *why)
+{
+    if (session->state == SESSION_OPEN)
+        session_log_failed(session, code, why);
+    session_close(session, code, why);
+}
+
 /* The peer cannot be understood any more (RFC 6455, section 7.1.7). */
 void session_fail(struct session *session, uint16_t code, const char *why)
 {
-    if (session->state == SESSION_OPEN)
+    if (session->state == SESSION_OPEN) {
+        session_log_failed(session, code, why);
         queue_close(session, code, why);
+    }
     session_enter(session, SESSION_FAILED);
     input_forget(session);
 }

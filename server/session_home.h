@@ -16,16 +16,19 @@
 #include <uv.h>
 
 #include "server/handshake.h"
+#include "server/log.h"
 #include "server/session.h"
 
 struct deflate;
 struct route;
 struct tracker;
 
-/* What the sessions of a route obey. Milliseconds and bytes; 0 turns a time, or the rate, off. */
+/* What the sessions of a route obey. Milliseconds and bytes; 0 turns a time, or a rate, off. */
 struct session_limits {
     uint64_t message;
+    int64_t message_timeout; /* from its first byte to its last */
     uint64_t send_queue;
+    int64_t control_frames; /* and empty fragments, a second */
     int64_t ping_interval;
     int64_t ping_timeout;
     int64_t idle_timeout;
@@ -47,6 +50,7 @@ struct drain_plan {
 
 #define SESSION_INPUT_SIZE 65536
 #define SESSION_CORK_SIZE 16384
+#define SESSION_FAILURES 14 /* from code 1001 to 1014 */
 
 /* What the sessions of one loop share. Owned by that loop. */
 struct session_home {
@@ -56,8 +60,9 @@ struct session_home {
     struct session *first; /* the newest */
     struct session *last;  /* the oldest */
     struct session *next_to_drain;
-    size_t watchers;        /* those that are drained last */
-    uint64_t random;        /* state of the jitter */
+    size_t watchers;                             /* those that are drained last */
+    uint64_t random;                             /* state of the jitter */
+    struct log_limit failures[SESSION_FAILURES]; /* lines about sessions that failed, by code */
     struct deflate *codec;  /* for compressed messages; NULL: none was needed yet */
     struct drain_plan plan; /* once draining */
     atomic_size_t sessions; /* here and on their way: any thread */

@@ -21,23 +21,26 @@ void input_forget(struct session *session)
     session->message_capacity = 0;
 }
 
-/* Whether one more message is within the route's rate: a second's worth may come at once. */
-static bool within_rate(struct session *session)
+/* Takes a message's place in the route's rate, or closes. Returns whether it had one. */
+static bool take_rate(struct session *session)
 {
-    int64_t rate = session_limits(session)->rate;
-    int64_t now = session_now(session);
-    if (rate == 0)
+    if (session->state != SESSION_OPEN ||
+        rate_take(&session->messages, session_limits(session)->rate, session_now(session)))
         return true;
-    int64_t most = rate * 1000;
-    int64_t idle = now - session->credit_at; /* milliseconds times messages a second */
-    session->credit = idle >= 1000 ? most : session->credit + idle * rate;
-    session->credit_at = now;
-    if (session->credit > most)
-        session->credit = most;
-    if (session->credit < 1000)
-        return false;
-    session->credit -= 1000;
-    return true;
+    session->muted = true;
+    session_refuse(session, CLOSE_POLICY, "more messages a second than are allowed here");
+    return false;
+}
+
+/* Likewise for what costs work and carries nothing: control frames, and empty fragments. */
+static bool take_control_rate(struct session *session)
+{
+    int64_t most = session_limits(session)->control_frames;
+    if (session->state != SESSION_OPEN || rate_take(&session->controls, most, session_now(session)))
+        return true;
+    session->muted = true;
+    session_refuse(session, CLOSE_POLICY, "more pings, pongs or empty fragments than are allowed");
+    return false;
 }
 
 static void deliver(struct session *session, enum message_kind kind, uint8_t *data, size_t length)
@@ -51,11 +54,7 @@ static void deliver(struct session *session, enum message_kind kind, uint8_t *da
     tracker_count(&traffic->received_bytes, length);
     if (session->home->draining)
         tracker_count(&traffic->received_draining, 1);
-    if (session->state == SESSION_OPEN && !within_rate(session)) {
-        session->muted = true;
-        session_close(session, CLOSE_POLICY, "more messages a second than are allowed here");
-    }
-    if (!session->muted)
+    if (!session->muted && take_rate(session))
         handler->message(session, kind, data, length);
 }
 
@@ -134,6 +133,8 @@ static void take_data(struct session *session, const struct frame_found *found)
         memcpy(session->message + session->message_length, found->data, found->length);
         session->message_length += found->length;
     }
+    if (!found->last && found->length == 0)
+        take_control_rate(session);
     if (found->last) {
         uint8_t nothing = 0;
         deliver_found(session, found, session->message == NULL ? &nothing : session->message,
@@ -146,7 +147,8 @@ static void take_control(struct session *session, const struct frame_found *foun
 {
     if (found->opcode == FRAME_CLOSE)
         session_peer_close(session, found->code);
-    else if (found->opcode == FRAME_PING && session->state == SESSION_OPEN)
+    else if (take_control_rate(session) && found->opcode == FRAME_PING &&
+             session->state == SESSION_OPEN)
         output_frame(session, FRAME_PONG, found->data, found->length);
 }
 
@@ -164,7 +166,12 @@ static void take_input(struct session *session, uint8_t *input, size_t length)
             take_control(session, &found);
         else if (event == FRAME_FAILED)
             session_fail(session, found.code, found.failure);
-        else
+        bool resting = frame_parser_resting(&session->parser);
+        if (resting)
+            session->begun_at = 0;
+        else if (session->begun_at == 0)
+            session->begun_at = session_now(session);
+        if (event == FRAME_NEED_MORE)
             return;
     }
 }

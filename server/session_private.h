@@ -8,6 +8,7 @@
 #define LASTCALL_SERVER_SESSION_PRIVATE_H
 
 #include "server/frame.h"
+#include "server/rate.h"
 #include "server/session_home.h"
 #include "server/tracker.h"
 
@@ -80,8 +81,9 @@ struct session {
     int64_t timer_at;        /* when the timer fires; 0: it is not running */
     int64_t wake_at;         /* the handler wants to be woken; 0: no */
     int64_t expires_at;      /* max_age; 0: never */
-    int64_t credit_at;       /* `credit` was reckoned then */
-    int64_t credit;          /* thousandths of messages that it may send now */
+    int64_t begun_at;        /* a message or frame began to arrive that is not whole; 0: none */
+    struct rate messages;    /* that the peer sends */
+    struct rate controls;    /* and control frames and empty fragments */
     int64_t asked_at;        /* microseconds of the same clock: the request came */
 
     uint64_t received;
@@ -143,6 +145,7 @@ struct tracker_traffic *session_traffic(const struct session *session);
 int session_keep(struct session *session, const struct session_opening *opening);
 
 void session_log_opened(const struct session *session);
+void session_log_failed(const struct session *session, uint16_t code, const char *why);
 void session_log_closed(const struct session *session, enum tracker_outcome outcome);
 
 /* --- session_time.c --- */
@@ -154,6 +157,10 @@ void session_schedule(struct session *session);
 int64_t session_expiry(struct session *session);
 
 /* --- session_close.c --- */
+
+/* Closes because the peer does, or costs, what is not allowed: session_close, and a line in the
+   log. */
+void session_refuse(struct session *session, uint16_t code, const char *why);
 
 /* Fails the connection (RFC 6455, section 7.1.7): nothing the peer sends is understood any more. */
 void session_fail(struct session *session, uint16_t code, const char *why);

@@ -8,6 +8,8 @@
 #include "server/route.h"
 #include "server/session_private.h"
 
+enum { FAILURE_BURST = 20 }; /* lines of one kind that a loop writes at once */
+
 /* --- what is kept of the request --- */
 
 /* One block: the array, then all texts. */
@@ -92,6 +94,28 @@ void session_log_opened(const struct session *session)
     address_format(&session->client.any, address, sizeof address);
     log_event(LOG_DEBUG, "session opened", LOG_TEXT("address", address),
               LOG_TEXT("route", session->route->name));
+}
+
+/* One kind of line for each code, and each of them limited. */
+void session_log_failed(const struct session *session, uint16_t code, const char *why)
+{
+    struct log_limit *limit = &session->home->failures[code - CLOSE_GOING_AWAY];
+    int64_t left_out = 0;
+    limit->burst = FAILURE_BURST;
+    if (!log_wanted(LOG_INFO) || !log_limit_pass(limit, session_now(session), &left_out))
+        return;
+    char address[ADDRESS_TEXT_SIZE];
+    address_format(&session->client.any, address, sizeof address);
+    struct log_field fields[5] = {
+        LOG_TEXT("address", address),
+        LOG_TEXT("route", session->route->name),
+        LOG_NUMBER("code", code),
+        LOG_TEXT("why", why),
+    };
+    size_t count = 4;
+    if (left_out > 0)
+        fields[count++] = (struct log_field)LOG_NUMBER("not_logged", left_out);
+    log_fields(LOG_INFO, "closing", fields, count);
 }
 
 static void write_access(const struct session *session, enum tracker_outcome outcome)

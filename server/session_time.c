@@ -28,6 +28,8 @@ static int64_t session_next_time(const struct session *session)
         next = session->heard_at + limits->ping_interval;
     if (limits->idle_timeout != 0)
         next = sooner(next, session->spoken_at + limits->idle_timeout);
+    if (limits->message_timeout != 0 && session->begun_at != 0)
+        next = sooner(next, session->begun_at + limits->message_timeout);
     return sooner(sooner(next, session->expires_at), session->wake_at);
 }
 
@@ -87,10 +89,24 @@ static void look_at_ping(struct session *session, int64_t now)
     }
 }
 
+/* Whether a message takes too long to arrive; the time in which it is not read from does not count
+   against the peer. */
+static void look_at_message(struct session *session, int64_t now)
+{
+    int64_t timeout = session_limits(session)->message_timeout;
+    if (timeout == 0 || session->begun_at == 0 || now < session->begun_at + timeout)
+        return;
+    if ((session->watched & UV_READABLE) == 0)
+        session->begun_at = now;
+    else
+        session_refuse(session, CLOSE_POLICY, "a message has not arrived whole in time");
+}
+
 static void look_at_times(struct session *session, int64_t now)
 {
     const struct session_limits *limits = session_limits(session);
     look_at_ping(session, now);
+    look_at_message(session, now);
     if (limits->idle_timeout != 0 && now >= session->spoken_at + limits->idle_timeout)
         session_close(session, CLOSE_GOING_AWAY, "idle for too long");
     if (session->expires_at != 0 && now >= session->expires_at)

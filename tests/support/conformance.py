@@ -156,7 +156,8 @@ def play_together(address, path, cases, forget=False):
 class Conformance(lastcall.Case):
     def conforming(self):
         """A daemon that would not cut a peer for its slowness: the end must come by itself."""
-        return self.daemon('log.level=info', 'shutdown.close_timeout=1m', 'shutdown.timeout=2m',
+        return self.daemon('log.level=info', 'limits.control_frames=0',
+                           'shutdown.close_timeout=1m', 'shutdown.timeout=2m',
                            routes={'/big': {'handler': 'echo', 'message': '16M'},
                                    '/small': {'handler': 'echo', 'message': '4096'}})
 

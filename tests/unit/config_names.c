@@ -269,7 +269,9 @@ static const struct mistake mistakes[] = {
     {ECHO_ROUTE,
      {"limits.mesage=1k"},
      "-s limits.mesage=1k: mesage: no such key in [limits]; did you mean message? allowed: "
-     "connections, handshake_timeout, message, send_queue, ping_interval, ping_timeout, "
+     "connections, "
+     "handshake_timeout, message, message_timeout, send_queue, control_frames, "
+     "ping_interval, ping_timeout, "
      "idle_timeout\n"},
     {ECHO_ROUTE,
      {"nowhere.x=1"},
