@@ -69,9 +69,11 @@ struct config {
     struct {
         int64_t connections;
         int64_t handshake_timeout;
+        int64_t memory; /* of all sessions together */
         int64_t message;
         int64_t message_timeout;
         int64_t send_queue;
+        int64_t receive_buffer;
         int64_t control_frames; /* a second; 0: any number */
         int64_t ping_interval;
         int64_t ping_timeout;

@@ -10,7 +10,8 @@
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 #define KIB INT64_C(1024)
-#define GIB (KIB * KIB * KIB)
+#define MIB (KIB * KIB)
+#define GIB (KIB * MIB)
 #define AT(member) offsetof(struct config, member)
 
 static const char *const level_names[] = {"error", "warning", "info", "debug", NULL};
@@ -139,6 +140,24 @@ const struct config_key config_keys[KEY_COUNT] = {
                             "within this time",
                 },
         },
+    [KEY_MEMORY] =
+        {
+            .section = "limits",
+            .offset = AT(limits.memory),
+            .option =
+                {
+                    .name = "memory",
+                    .type = OPTION_SIZE,
+                    .fallback = "auto",
+                    .minimum = MIB,
+                    .maximum = 1024 * GIB,
+                    .automatic = "a third of what the cgroup allows, else of the machine's",
+                    .help = "What waits to be sent to all peers, and has arrived of messages that "
+                            "are not whole yet, together, with what the kernel holds for peers "
+                            "that do not read. Over it the WebSocket that holds the most is "
+                            "closed with 1013",
+                },
+        },
     [KEY_MESSAGE] =
         {
             .section = "limits",
@@ -183,6 +202,23 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .maximum = GIB,
                     .help = "What may wait to be sent to one peer, above one message. A peer that "
                             "reads too slowly for what others send it is closed with 1013",
+                },
+        },
+    [KEY_RECEIVE_BUFFER] =
+        {
+            .section = "limits",
+            .offset = AT(limits.receive_buffer),
+            .option =
+                {
+                    .name = "receive_buffer",
+                    .type = OPTION_SIZE,
+                    .fallback = "auto",
+                    .minimum = 4 * KIB,
+                    .maximum = GIB,
+                    .automatic = "limits.memory / 2048, but 16k to 256k",
+                    .help = "What the kernel keeps of what one peer sends and is not read yet. So "
+                            "much can come in one round trip: where one peer sends much from far "
+                            "away, more is faster",
                 },
         },
     [KEY_CONTROL_FRAMES] =
@@ -288,9 +324,9 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .fallback = "0",
                     .minimum = 0,
                     .maximum = DAY,
-                    .help =
-                        "For so long after the signal only /health/ready says that it is stopping "
-                        "and all else goes on, so that a load balancer can turn away first",
+                    .help = "For so long after the signal only /health/ready says that it is "
+                            "stopping "
+                            "and all else goes on, so that a load balancer can turn away first",
                 },
         },
     [KEY_SPREAD] =

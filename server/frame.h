@@ -118,8 +118,9 @@ void frame_parser_init(struct frame_parser *parser, uint64_t message_limit, bool
 /*
  * Looks at `input`, consumes some of it (*consumed bytes) and reports one event. Call again with
  * the rest until FRAME_NEED_MORE. Payload is unmasked in place, so `input` is changed. An empty
- * message, and each empty fragment, gives one FRAME_DATA of length 0. Text is checked as UTF-8 byte by byte, across fragments, and fails at
- * the first byte that cannot be right (section 8.1); control frames may come between fragments.
+ * message, and each empty fragment, gives one FRAME_DATA of length 0. Text is checked as UTF-8 byte
+ * by byte, across fragments, and fails at the first byte that cannot be right (section 8.1);
+ * control frames may come between fragments.
  *
  * Fails with 1002 for: no mask (5.1), RSV bits (5.2), a reserved opcode (5.2), a length that is
  * not in its shortest form or has its highest bit set (5.2), a fragmented or too long control

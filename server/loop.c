@@ -18,7 +18,14 @@
 #include "server/tracker.h"
 
 /* What other threads have asked of a loop. */
-enum { ASKED_DRAIN = 1, ASKED_CUT = 2, ASKED_STOP = 4, ASKED_BEAT = 8, ASKED_LOOK = 16 };
+enum {
+    ASKED_DRAIN = 1,
+    ASKED_CUT = 2,
+    ASKED_STOP = 4,
+    ASKED_BEAT = 8,
+    ASKED_LOOK = 16,
+    ASKED_RELIEVE = 32, /* of its memory: nothing but to wake up for */
+};
 
 enum { PACE_INTERVAL = 10 }; /* milliseconds */
 
@@ -185,6 +192,7 @@ static void on_wake(uv_async_t *wake)
         cut_sessions(loop);
     if ((asked & ASKED_LOOK) != 0)
         look(loop);
+    session_relieve(&loop->home);
     if (loop->home.draining && loop->home.watchers > 0)
         uv_timer_start(&loop->pace, on_pace, 0, PACE_INTERVAL); /* one may have come just now */
     if ((asked & ASKED_BEAT) != 0)
@@ -257,6 +265,7 @@ static struct loop *start_loop(size_t place, struct tracker *tracker)
         return NULL;
     loop->home.place = place;
     loop->home.tracker = tracker;
+    loop->home.share = (struct memory_share){.memory = tracker_memory(tracker), .place = place};
     loop->home.random = uv_hrtime() + place;
     pthread_mutex_init(&loop->lock, NULL);
     clock_condition_init(&loop->changed);
@@ -317,11 +326,19 @@ static bool stop_all(struct loops *loops, int64_t deadline)
     return all;
 }
 
+static void ask_for_memory(void *argument, size_t place)
+{
+    struct loops *loops = argument;
+    post(loops->loop[place], NULL, ASKED_RELIEVE);
+}
+
 struct loops *loops_start(size_t count, struct tracker *tracker)
 {
     struct loops *loops = calloc(1, sizeof *loops + count * sizeof *loops->loop);
     if (loops == NULL)
         return NULL;
+    tracker_memory(tracker)->ask = ask_for_memory;
+    tracker_memory(tracker)->argument = loops;
     for (; loops->count < count; loops->count++) {
         struct loop *loop = start_loop(loops->count, tracker);
         if (loop == NULL) {

@@ -5,6 +5,7 @@
 
 #include "handlers/handler.h"
 #include "server/log.h"
+#include "server/memory.h"
 #include "server/process.h"
 #include "server/readiness.h"
 #include "server/route.h"
@@ -14,6 +15,7 @@
 enum { ROUTE_SIZE = 6144, FIXED_SIZE = 16384 }; /* bytes of text to expect */
 
 static const struct tracker *tracker;
+static const struct memory *memory;
 static const struct route *routes;
 static size_t route_count;
 
@@ -261,6 +263,25 @@ static void put_limit(struct scrape *scrape, const struct metric *metric)
     put_number(scrape, tracker_limit(tracker));
 }
 
+static void put_memory(struct scrape *scrape, const struct metric *metric)
+{
+    (void)metric;
+    put_number(scrape, atomic_load(&memory->held));
+}
+
+static void put_memory_limit(struct scrape *scrape, const struct metric *metric)
+{
+    (void)metric;
+    if (memory->limit != SIZE_MAX)
+        put_number(scrape, memory->limit);
+}
+
+static void put_relieved(struct scrape *scrape, const struct metric *metric)
+{
+    (void)metric;
+    put_number(scrape, get(&memory->relieved));
+}
+
 static void put_requests(struct scrape *scrape, const struct metric *metric)
 {
     (void)metric;
@@ -345,6 +366,14 @@ static const struct metric metrics[] = {
     {"lastcall_send_queue_bytes", EXPOSITION_GAUGE, "Waiting to be sent to slow peers",
      TRAFFIC(queued)},
 
+    {"lastcall_memory_bytes", EXPOSITION_GAUGE,
+     "What waits for peers or has arrived in part, and what the kernel holds for slow peers",
+     .put = put_memory},
+    {"lastcall_memory_limit_bytes", EXPOSITION_GAUGE, "So much of it is allowed",
+     .put = put_memory_limit},
+    {"lastcall_memory_closed_total", EXPOSITION_COUNTER,
+     "WebSocket sessions closed because they held the most when it was full", .put = put_relieved},
+
     {"lastcall_requests_in_flight", EXPOSITION_GAUGE, "HTTP requests and handshakes",
      .put = put_requests},
     {"lastcall_http_requests_total", EXPOSITION_COUNTER, "HTTP requests answered, by status",
@@ -368,9 +397,10 @@ static const struct metric metrics[] = {
      .put = put_start},
 };
 
-void metrics_init(const struct tracker *of, const struct route *its_routes, size_t count)
+void metrics_init(struct tracker *of, const struct route *its_routes, size_t count)
 {
     tracker = of;
+    memory = tracker_memory(of);
     routes = its_routes;
     route_count = count;
 }

@@ -19,7 +19,7 @@ struct tracker;
  * what WebSockets do on those that serve any. Both are kept, not copied. Main thread, before the
  * server opens.
  */
-void metrics_init(const struct tracker *tracker, const struct route *routes, size_t route_count);
+void metrics_init(struct tracker *tracker, const struct route *routes, size_t route_count);
 
 /*
  * Writes all metrics as they are now into `text`, which exposition_free frees in any case. Any

@@ -15,8 +15,9 @@
 #include "server/clock.h"
 #include "server/descriptor.h"
 #include "server/log.h"
+#include "server/machine.h"
+#include "server/memory.h"
 #include "server/metrics.h"
-#include "server/processors.h"
 #include "server/readiness.h"
 #include "server/report.h"
 #include "server/status.h"
@@ -26,6 +27,10 @@ enum {
     CONNECTIONS_AUTO_MAX = 100000,
     DESCRIPTORS_RESERVE = 64, /* above the floor, for everything that is not a session */
     DESCRIPTORS_OF_LOOP = 4,
+    MEMORY_SHARE = 3,
+    STALLED_PEERS = 2048,
+    RECEIVE_LEAST = 16384,
+    RECEIVE_MOST = 262144,
 };
 
 /* --- routes --- */
@@ -43,12 +48,30 @@ static int64_t own_or(int64_t own, int64_t common)
     return own == OPTION_AUTO ? common : own;
 }
 
+/* A third and not more: what is freed may stay with the allocator while the kernel takes as much
+   again for peers that do not read, and the program itself needs some. */
+static uint64_t memory_limit(const struct config *config)
+{
+    int64_t limit = config->limits.memory;
+    return limit == OPTION_AUTO ? machine_memory() / MEMORY_SHARE : (uint64_t)limit;
+}
+
+/* So many peers that nobody reads from may be there before they fill the memory. */
+static uint64_t receive_buffer(const struct config *config)
+{
+    const uint64_t share = memory_limit(config) / STALLED_PEERS;
+    if (config->limits.receive_buffer != OPTION_AUTO)
+        return (uint64_t)config->limits.receive_buffer;
+    return share < RECEIVE_LEAST ? RECEIVE_LEAST : share > RECEIVE_MOST ? RECEIVE_MOST : share;
+}
+
 static struct session_limits route_limits(const struct config *config,
                                           const struct config_route *route)
 {
     return (struct session_limits){
         .message = (uint64_t)own_or(route->message, config->limits.message),
         .message_timeout = config->limits.message_timeout,
+        .receive_buffer = receive_buffer(config),
         .send_queue = (uint64_t)own_or(route->send_queue, config->limits.send_queue),
         .control_frames = config->limits.control_frames,
         .ping_interval = config->limits.ping_interval,
@@ -170,7 +193,7 @@ static int set_limits(struct program *program, char *error, size_t error_size)
     }
     floor += server_descriptors((unsigned)config->server.http_threads, config->server.listen_count);
     program->loop_count =
-        config->server.loops == OPTION_AUTO ? processors_usable() : (size_t)config->server.loops;
+        config->server.loops == OPTION_AUTO ? machine_processors() : (size_t)config->server.loops;
     size_t needed = (size_t)floor + DESCRIPTORS_RESERVE + program->loop_count * DESCRIPTORS_OF_LOOP;
     size_t wanted =
         config->limits.connections == OPTION_AUTO ? 1 : (size_t)config->limits.connections;
@@ -202,6 +225,8 @@ static int start_tracker(struct program *program, char *error, size_t error_size
     if (program->tracker != NULL)
         program->elsewhere = tracker_add_route(program->tracker, "(none)");
     bool complete = program->elsewhere != NULL;
+    if (complete)
+        tracker_memory(program->tracker)->limit = memory_limit(program->config);
     for (size_t i = 0; complete && i < program->route_count; i++) {
         struct route *route = &program->routes[i];
         int64_t limit = program->config->routes[i].connections;
@@ -260,6 +285,7 @@ static int start_server(struct program *program, char *error, size_t error_size)
         .address_count = count,
         .http_threads = (unsigned)config->server.http_threads,
         .handshake_timeout = config->limits.handshake_timeout,
+        .receive_buffer = (size_t)receive_buffer(config),
         .tracker = program->tracker,
         .loops = program->loops,
         .routes = program->routes,
@@ -315,6 +341,7 @@ static void say_ready(const struct program *program)
               LOG_NUMBER("connections", program->connections),
               LOG_NUMBER("http_threads", config->server.http_threads),
               LOG_NUMBER("loops", program->loop_count),
+              LOG_NUMBER("memory_limit", tracker_memory(program->tracker)->limit),
               LOG_NUMBER("message_limit", config->limits.message),
               LOG_NUMBER("send_queue", config->limits.send_queue),
               LOG_NUMBER("timeout_ms", config->shutdown.timeout));

@@ -199,7 +199,7 @@ struct server *server_start(const struct server_options *options, char *error, s
         errno = reason;
         return NULL;
     }
-    server->listeners = takeover_find_listeners();
+    server->listeners = takeover_find_listeners(options->receive_buffer);
     return server;
 }
 

@@ -27,6 +27,7 @@ struct server_options {
     size_t address_count;
     unsigned http_threads;
     int64_t handshake_timeout; /* milliseconds a connection may take to say its request */
+    size_t receive_buffer;     /* bytes that the kernel keeps of what a peer sends */
     struct tracker *tracker;
     struct loops *loops;
     const struct route *routes;

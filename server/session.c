@@ -55,6 +55,7 @@ void session_watch(struct session *session)
         wanted |= UV_READABLE;
     if (wanted == session->watched)
         return;
+    session_hold_unread(session, (wanted & UV_READABLE) == 0 && !session->peer_fin);
     session->watched = (int8_t)wanted;
     uv_poll_start(&session->poll, wanted, on_poll); /* fails only for a handle that is closing */
 }
@@ -95,11 +96,11 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     }
     if ((events & UV_WRITABLE) != 0)
         output_flush(session);
-    if ((events & UV_READABLE) != 0 && !input_read(session)) {
+    if ((events & UV_READABLE) != 0 && !input_read(session))
         peer_ended(session);
-        return;
-    }
-    session_advance(session);
+    else
+        session_advance(session);
+    session_relieve(session->home);
 }
 
 /* --- birth and end --- */
@@ -131,6 +132,7 @@ void session_end(struct session *session, enum tracker_outcome outcome)
     close(session->socket);
     output_discard(session);
     input_forget(session);
+    session_hold_unread(session, false);
 
     if (home->next_to_drain == session)
         home->next_to_drain = session->newer;

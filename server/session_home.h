@@ -17,6 +17,7 @@
 
 #include "server/handshake.h"
 #include "server/log.h"
+#include "server/memory.h"
 #include "server/session.h"
 
 struct deflate;
@@ -27,6 +28,7 @@ struct tracker;
 struct session_limits {
     uint64_t message;
     int64_t message_timeout; /* from its first byte to its last */
+    uint64_t receive_buffer; /* of the kernel */
     uint64_t send_queue;
     int64_t control_frames; /* and empty fragments, a second */
     int64_t ping_interval;
@@ -63,6 +65,7 @@ struct session_home {
     size_t watchers;                             /* those that are drained last */
     uint64_t random;                             /* state of the jitter */
     struct log_limit failures[SESSION_FAILURES]; /* lines about sessions that failed, by code */
+    struct memory_share share;
     struct deflate *codec;  /* for compressed messages; NULL: none was needed yet */
     struct drain_plan plan; /* once draining */
     atomic_size_t sessions; /* here and on their way: any thread */
@@ -103,6 +106,13 @@ void session_open(struct session *session, struct session_home *home);
  * waits only when `at_last`. Loop thread.
  */
 void session_drain(struct session *session, bool at_last);
+
+/*
+ * Closes sessions with 1013, those that hold the most first, until all together are within
+ * limits.memory, or it is another loop's turn. At the end of whatever may have added to it; not
+ * while going through a list of sessions. Loop thread.
+ */
+void session_relieve(struct session_home *home);
 
 /* Whether its Close comes with the others' at its turn, neither waits nor is the last. */
 bool session_paced(const struct session *session);

@@ -15,6 +15,9 @@ enum {
 
 void input_forget(struct session *session)
 {
+    if (session->message == NULL)
+        return;
+    session_hold(session, -(int64_t)session->message_capacity);
     free(session->message);
     session->message = NULL;
     session->message_length = 0;
@@ -54,7 +57,7 @@ static void deliver(struct session *session, enum message_kind kind, uint8_t *da
     tracker_count(&traffic->received_bytes, length);
     if (session->home->draining)
         tracker_count(&traffic->received_draining, 1);
-    if (!session->muted && take_rate(session))
+    if (take_rate(session))
         handler->message(session, kind, data, length);
 }
 
@@ -114,6 +117,7 @@ static bool message_room(struct session *session, size_t length, uint64_t expect
     uint8_t *message = realloc(session->message, capacity);
     if (message == NULL)
         return false;
+    session_hold(session, (int64_t)(capacity - session->message_capacity));
     session->message = message;
     session->message_capacity = capacity;
     return true;
@@ -121,6 +125,8 @@ static bool message_room(struct session *session, size_t length, uint64_t expect
 
 static void take_data(struct session *session, const struct frame_found *found)
 {
+    if (session->muted)
+        return;
     if (found->first && found->last) {
         deliver_found(session, found, found->data, found->length);
         return;

@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 
 #include "server/session_private.h"
+#include "server/tcp.h"
 
 enum { CHUNK_SIZE = 4096, CHUNKS_AT_ONCE = 16 };
 
@@ -20,17 +21,63 @@ static void count_queued(struct session *session, int64_t change)
     tracker_count(&session_traffic(session)->queued, (uint64_t)change); /* modulo 2^64 */
 }
 
+/* What counts for a chunk beside itself: where anything waits, the kernel's buffer is full too. */
+static int64_t chunk_cost(const struct session *session, const struct send_chunk *chunk)
+{
+    int64_t cost = (int64_t)(sizeof *chunk + chunk->capacity);
+    return session->first == NULL ? cost + TCP_UNREAD_COST : cost;
+}
+
+/* A chunk at the end of the queue with room for `length` bytes; NULL: no memory. What is short
+   leaves room for what comes behind it. */
+static struct send_chunk *add_chunk(struct session *session, size_t length)
+{
+    size_t capacity = length < CHUNK_SIZE / 4 ? CHUNK_SIZE : length;
+    struct send_chunk *chunk = malloc(sizeof *chunk + capacity);
+    if (chunk == NULL)
+        return NULL;
+    *chunk = (struct send_chunk){.capacity = capacity};
+    session_hold(session, chunk_cost(session, chunk));
+    *(session->last == NULL ? &session->first : &session->last->next) = chunk;
+    session->last = chunk;
+    return chunk;
+}
+
+/* Frees a chunk that has been taken out of the queue. */
+static void free_chunk(struct session *session, struct send_chunk *chunk)
+{
+    session_hold(session, -chunk_cost(session, chunk));
+    free(chunk);
+}
+
+static void free_first(struct session *session)
+{
+    struct send_chunk *chunk = session->first;
+    session->first = chunk->next;
+    if (session->first == NULL)
+        session->last = NULL;
+    free_chunk(session, chunk);
+}
+
 void output_discard(struct session *session)
 {
-    while (session->first != NULL) {
-        struct send_chunk *chunk = session->first;
-        session->first = chunk->next;
-        free(chunk);
-    }
-    session->last = NULL;
+    while (session->first != NULL)
+        free_first(session);
     count_queued(session, -(int64_t)session->queued);
     if (session->home->corked == session)
         session->home->cork_length = 0;
+}
+
+void output_drop(struct session *session)
+{
+    struct send_chunk *first = session->first;
+    while (first != NULL && first->next != NULL) {
+        struct send_chunk *chunk = first->next;
+        first->next = chunk->next;
+        count_queued(session, -(int64_t)(chunk->length - chunk->offset));
+        free_chunk(session, chunk);
+    }
+    session->last = first;
 }
 
 /* A socket that takes no more: its end is reported to the loop as an event of its own. */
@@ -41,44 +88,27 @@ static void output_broken(struct session *session)
 }
 
 /*
- * Appends the parts, but for their first `skip` bytes, to the queue, filling up its last chunk.
- * Returns false without memory; the queue is then as it was.
+ * Appends the parts, but for their first `skip` bytes, to the queue. A frame never spans two
+ * chunks: all but the first can be dropped. Returns false without memory.
  */
 static bool enqueue(struct session *session, const struct iovec *parts, size_t count, size_t skip)
 {
-    struct send_chunk *last = session->last;
-    size_t room = last == NULL ? 0 : last->capacity - last->length;
+    struct send_chunk *chunk = session->last;
     size_t length = 0;
     for (size_t i = 0; i < count; i++)
         length += parts[i].iov_len;
     length -= skip;
-    struct send_chunk *fresh = NULL;
-    if (length > room) {
-        size_t capacity = length - room > CHUNK_SIZE ? length - room : CHUNK_SIZE;
-        fresh = malloc(sizeof *fresh + capacity);
-        if (fresh == NULL)
-            return false;
-        *fresh = (struct send_chunk){.capacity = capacity};
-        *(last == NULL ? &session->first : &last->next) = fresh;
-        session->last = fresh;
-    }
+    if (chunk == NULL || length > chunk->capacity - chunk->length)
+        chunk = add_chunk(session, length);
+    if (chunk == NULL)
+        return false;
     for (size_t i = 0; i < count; i++) {
-        const uint8_t *data = parts[i].iov_base;
-        size_t left = parts[i].iov_len;
-        size_t skipped = skip < left ? skip : left;
+        size_t skipped = skip < parts[i].iov_len ? skip : parts[i].iov_len;
+        size_t part = parts[i].iov_len - skipped;
         skip -= skipped;
-        left -= skipped;
-        data += skipped;
-        size_t part = left < room ? left : room;
-        if (part > 0) {
-            memcpy(last->data + last->length, data, part);
-            last->length += part;
-            room -= part;
-        }
-        if (part < left && fresh != NULL) {
-            memcpy(fresh->data + fresh->length, data + part, left - part);
-            fresh->length += left - part;
-        }
+        if (part > 0)
+            memcpy(chunk->data + chunk->length, (const uint8_t *)parts[i].iov_base + skipped, part);
+        chunk->length += part;
     }
     count_queued(session, (int64_t)length);
     return true;
@@ -181,10 +211,7 @@ static void consume(struct session *session, size_t sent)
             return;
         }
         sent -= part;
-        session->first = chunk->next;
-        if (session->first == NULL)
-            session->last = NULL;
-        free(chunk);
+        free_first(session);
     }
 }
 

@@ -1,13 +1,15 @@
 /*
  * session_private: what the files of a session share: session.c (birth, events, the end),
  * session_record.c (what is kept and said of it), session_time.c (what comes when), session_input.c
- * (frames to messages), session_output.c (the send queue) and session_close.c (the closing
- * handshake). Nobody else includes it. Everything on the session's loop thread.
+ * (frames to messages), session_output.c (the send queue), session_memory.c (what it holds of the
+ * memory of all) and session_close.c (the closing handshake). Nobody else includes it. Everything
+ * on the session's loop thread.
  */
 #ifndef LASTCALL_SERVER_SESSION_PRIVATE_H
 #define LASTCALL_SERVER_SESSION_PRIVATE_H
 
 #include "server/frame.h"
+#include "server/memory.h"
 #include "server/rate.h"
 #include "server/session_home.h"
 #include "server/tracker.h"
@@ -66,7 +68,8 @@ struct session {
     struct send_chunk *last;
     size_t queued; /* bytes in all chunks */
 
-    uint8_t *message; /* the part of a message that has arrived; NULL between messages */
+    struct holder holder; /* of the queue and the message */
+    uint8_t *message;     /* the part of a message that has arrived; NULL between messages */
     size_t message_length;
     size_t message_capacity;
 
@@ -110,6 +113,7 @@ struct session {
     bool fin_sent;
     bool peer_fin; /* the peer has ended its side behind its Close */
     bool broken;   /* the socket takes no more */
+    bool unread;   /* it is not read from: the kernel's buffer counts as full */
     bool muted;    /* it has sent too much: what else it says goes to nobody */
 };
 
@@ -197,5 +201,16 @@ bool output_empty(const struct session *session);
 
 /* Drops the queue. */
 void output_discard(struct session *session);
+
+/* Drops what it can of the queue: not the frame that has begun to go out. */
+void output_drop(struct session *session);
+
+/* --- session_memory.c --- */
+
+/* Counts what the session holds more, or less, against limits.memory. */
+void session_hold(struct session *session, int64_t bytes);
+
+/* Counts what the kernel keeps for a session that is not read from. */
+void session_hold_unread(struct session *session, bool unread);
 
 #endif

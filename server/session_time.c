@@ -130,4 +130,5 @@ static void on_timer(uv_timer_t *handle)
         return;
     }
     session_advance(session);
+    session_relieve(session->home);
 }

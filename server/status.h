@@ -18,7 +18,7 @@ struct tracker_route;
 
 /* What a snapshot looks at; everything is kept, not copied. */
 struct status_sources {
-    const struct tracker *tracker;
+    struct tracker *tracker;
     struct loops *loops;
     const struct route *routes;
     size_t route_count;

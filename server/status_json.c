@@ -8,6 +8,7 @@
 #include "handlers/handler.h"
 #include "server/address.h"
 #include "server/clock.h"
+#include "server/memory.h"
 #include "server/readiness.h"
 #include "server/route.h"
 #include "server/tracker.h"
@@ -149,14 +150,17 @@ static json_t *one_limit(const char *name, const char *key, uint64_t used, int64
 
 static json_t *all_limits(const struct status_view *view)
 {
-    const struct tracker *tracker = view->of->tracker;
-    return json_pack("[o, o, o]",
+    struct tracker *tracker = view->of->tracker;
+    const struct memory *memory = tracker_memory(tracker);
+    return json_pack("[o, o, o, o]",
                      one_limit("WebSockets", "limits.connections", tracker_sessions(tracker),
                                (int64_t)tracker_limit(tracker)),
                      one_limit("HTTP requests", "server.http_threads", tracker_requests(tracker),
                                (int64_t)view->of->http_threads),
                      one_limit("open files", "ulimit -n", (uint64_t)view->process->descriptors,
-                               view->process->descriptor_limit));
+                               view->process->descriptor_limit),
+                     one_limit("memory held", "limits.memory", atomic_load(&memory->held),
+                               memory->limit == SIZE_MAX ? -1 : (int64_t)memory->limit));
 }
 
 /* --- the drain --- */

@@ -43,9 +43,10 @@ void takeover_free(void);
 
 /*
  * Finds the listeners below the floor and sets TCP_DEFER_ACCEPT on them, so that a connection
- * that says nothing stays in the kernel. After CivetWeb has started. Returns their number.
+ * that says nothing stays in the kernel; and bounds what the kernel keeps for each
+ * (tcp_bound_buffers). After CivetWeb has started. Returns their number.
  */
-size_t takeover_find_listeners(void);
+size_t takeover_find_listeners(size_t receive_buffer);
 
 /* The address of a listener found, `place` being less than the number returned above. */
 const struct sockaddr *takeover_listener_address(size_t place);

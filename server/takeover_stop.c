@@ -12,6 +12,7 @@
 #include "server/descriptor.h"
 #include "server/takeover.h"
 #include "server/takeover_private.h"
+#include "server/tcp.h"
 
 enum {
     DEFER_SECONDS = 30, /* that a connection may be silent before CivetWeb sees it */
@@ -34,10 +35,12 @@ static void look_for_listener(int descriptor, void *argument)
     takeover.listener_count++;
 }
 
-size_t takeover_find_listeners(void)
+size_t takeover_find_listeners(size_t receive_buffer)
 {
     takeover.listener_count = 0;
     takeover_look_through(look_for_listener, NULL);
+    for (size_t i = 0; i < takeover.listener_count; i++)
+        tcp_bound_buffers(takeover.listeners[i].number, receive_buffer);
     return takeover.listener_count;
 }
 

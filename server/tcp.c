@@ -4,6 +4,15 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+enum { UNSENT_MOST = 16384 }; /* less makes no difference: so much is allocated at once */
+
+void tcp_bound_buffers(int listener, size_t receive_buffer)
+{
+    setsockopt(listener, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){UNSENT_MOST}, sizeof(int));
+    if (receive_buffer > 0)
+        setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &(int){(int)receive_buffer}, sizeof(int));
+}
+
 static struct tcp_info tcp_info_of(int socket)
 {
     struct tcp_info info = {0};

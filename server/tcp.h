@@ -7,7 +7,17 @@
 #ifndef LASTCALL_SERVER_TCP_H
 #define LASTCALL_SERVER_TCP_H
 
+#include <stddef.h>
 #include <stdint.h>
+
+/*
+ * Bounds what the kernel keeps for one peer, of a listener's connections. Left to itself it keeps
+ * 4 MB for a peer that does not read, and as much of what a peer sends and nobody reads. Now it
+ * takes hardly more to send than is on its way, TCP_UNREAD_COST in all as measured; and of what
+ * comes `receive_buffer` bytes, which cost it twice as much (0: what it likes).
+ */
+void tcp_bound_buffers(int listener, size_t receive_buffer);
+#define TCP_UNREAD_COST 57344
 
 /* Bytes that the peer has ever sent, or acknowledged; 0 when `socket` is no TCP connection. */
 uint64_t tcp_bytes_received(int socket);

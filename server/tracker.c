@@ -8,6 +8,7 @@
 
 #include "server/clock.h"
 #include "server/descriptor.h"
+#include "server/memory.h"
 
 enum { LISTENERS_MAX = 8 };
 
@@ -42,6 +43,7 @@ struct tracker {
     int left;                       /* eventfd: the last session or request has left */
     int requests_left;              /* eventfd: the last request has left */
     struct tracker_timing *timings; /* one for each loop */
+    struct memory memory;
     struct tracker_route *routes;
     struct tracker_route **last_route;
     struct {
@@ -67,6 +69,7 @@ struct tracker *tracker_new(size_t connections, size_t loops)
     if (tracker == NULL)
         return NULL;
     tracker->limit = connections;
+    tracker->memory.limit = SIZE_MAX;
     tracker->loops = loops;
     tracker->last_route = &tracker->routes;
     tracker->timings = calloc(loops, sizeof *tracker->timings);
@@ -316,6 +319,11 @@ bool tracker_only_last(const struct tracker *tracker)
 size_t tracker_limit(const struct tracker *tracker)
 {
     return tracker->limit;
+}
+
+struct memory *tracker_memory(struct tracker *tracker)
+{
+    return &tracker->memory;
 }
 
 size_t tracker_loops(const struct tracker *tracker)

@@ -20,6 +20,7 @@
 
 #include "server/histogram.h"
 
+struct memory;
 struct tracker;
 
 /* How a session ended. */
@@ -193,6 +194,9 @@ bool tracker_only_last(const struct tracker *tracker);
 
 /* Sessions that may be open at a time. */
 size_t tracker_limit(const struct tracker *tracker);
+
+/* What all sessions hold; SIZE_MAX is its limit until another one is set. */
+struct memory *tracker_memory(struct tracker *tracker);
 
 /* The number of places in which traffic is counted, as given to tracker_new. */
 size_t tracker_loops(const struct tracker *tracker);

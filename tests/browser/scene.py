@@ -127,6 +127,8 @@ def figures(second=0, routes=None, **changed):
             {'name': 'HTTP requests', 'key': 'server.http_threads',
              'used': 3 + noise.randrange(5), 'limit': 128},
             {'name': 'open files', 'key': 'ulimit -n', 'used': used + 61, 'limit': 20000},
+            {'name': 'memory held', 'key': 'limits.memory', 'used': 1_200_000 + 70_000 * second,
+             'limit': 357_913_941},
         ],
         'process': {'cpu_ms': 90_000 + second * 61 + noise.randrange(12),
                     'resident_bytes': 31_200_000 + 4000 * noise.randrange(40),

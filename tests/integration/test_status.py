@@ -65,7 +65,8 @@ class Json(Status):
             self.assertRegex(snapshot.get(name) or snapshot['process'][name],
                              r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$')
         self.assertEqual([one['key'] for one in snapshot['limits']],
-                         ['limits.connections', 'server.http_threads', 'ulimit -n'])
+                         ['limits.connections', 'server.http_threads', 'ulimit -n',
+                          'limits.memory'])
         for one in snapshot['limits']:
             self.assertEqual(set(one), {'name', 'key', 'used', 'limit'})
             self.assertLess(one['used'], one['limit'])

@@ -69,7 +69,7 @@ static inline int start(void)
     ck_assert_int_eq(takeover_init(), 0);
     int listener = open_listener(0);
     getsockname(listener, (struct sockaddr *)&listener_address, &length);
-    ck_assert_uint_eq(takeover_find_listeners(), 1);
+    ck_assert_uint_eq(takeover_find_listeners(0), 1);
     return listener;
 }
 

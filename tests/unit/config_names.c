@@ -270,7 +270,8 @@ static const struct mistake mistakes[] = {
      {"limits.mesage=1k"},
      "-s limits.mesage=1k: mesage: no such key in [limits]; did you mean message? allowed: "
      "connections, "
-     "handshake_timeout, message, message_timeout, send_queue, control_frames, "
+     "handshake_timeout, memory, message, message_timeout, send_queue, receive_buffer, "
+     "control_frames, "
      "ping_interval, ping_timeout, "
      "idle_timeout\n"},
     {ECHO_ROUTE,

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "handlers/handler.h"
+#include "server/memory.h"
 #include "server/metrics.h"
 #include "server/readiness.h"
 #include "server/route.h"
@@ -26,6 +27,7 @@ static struct parsed scrape_all(void)
     struct route route = {.name = "/echo", .handler = &handler_echo};
     struct exposition text;
     struct tracker *tracker = tracker_new(10, 1);
+    tracker_memory(tracker)->limit = 1;
     route.counts = tracker_add_route(tracker, route.name);
     ck_assert_ptr_nonnull(route.counts);
     route.counts->limit = 5;

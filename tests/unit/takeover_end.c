@@ -42,7 +42,7 @@ START_TEST(listeners_are_found_with_their_addresses_and_defer_their_connections)
     socklen_t length = sizeof seconds;
     struct sockaddr_in address;
     socklen_t address_length = sizeof address;
-    ck_assert_uint_eq(takeover_find_listeners(), 2);
+    ck_assert_uint_eq(takeover_find_listeners(0), 2);
     const struct sockaddr_in *found = (const struct sockaddr_in *)takeover_listener_address(1);
     getsockname(second, (struct sockaddr *)&address, &address_length);
     ck_assert_uint_eq(found->sin_port, address.sin_port);
@@ -90,7 +90,7 @@ START_TEST(all_listeners_are_taken)
     start();
     int second = open_listener(0);
     getsockname(second, (struct sockaddr *)&address, &length);
-    ck_assert_uint_eq(takeover_find_listeners(), 2);
+    ck_assert_uint_eq(takeover_find_listeners(0), 2);
     takeover_listeners(refusal, sizeof refusal - 1);
     ck_assert(is_refused());
     listener_address = address;

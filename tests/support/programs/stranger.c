@@ -69,7 +69,7 @@ int main(void)
                           .limits = &limits,
                           .counts = tracker_add_route(tracker, "/echo")};
     context = mg_start(NULL, NULL, options);
-    if (context == NULL || takeover_find_listeners() != 1)
+    if (context == NULL || takeover_find_listeners(0) != 1)
         return 69;
     mg_set_websocket_handler(context, "/echo$", connect_route, NULL, NULL, NULL, &route);
     mg_get_server_ports(context, 1, &port);
