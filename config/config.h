@@ -68,6 +68,9 @@ struct config {
     } server;
     struct {
         int64_t connections;
+        int64_t connections_per_address; /* 0: any number */
+        int64_t requests_per_address;    /* at a time */
+        int64_t rate_per_address;        /* requests and handshakes a second; 0: any number */
         int64_t handshake_timeout;
         int64_t memory; /* of all sessions together */
         int64_t message;

@@ -125,6 +125,57 @@ const struct config_key config_keys[KEY_COUNT] = {
                             "503. A number that the system cannot give ends the start",
                 },
         },
+    [KEY_CONNECTIONS_PER_ADDRESS] =
+        {
+            .section = "limits",
+            .offset = AT(limits.connections_per_address),
+            .extra = {.zero = "any number"},
+            .option =
+                {
+                    .name = "connections_per_address",
+                    .type = OPTION_COUNT,
+                    .fallback = "0",
+                    .minimum = 1,
+                    .maximum = 1000000,
+                    .help = "So many WebSockets may be open from one client address (of IPv6: one "
+                            "/64) at a time; one more is refused with 429. Many clients may share "
+                            "an address, and do behind a proxy that trusted_proxies does not name",
+                },
+        },
+    [KEY_REQUESTS_PER_ADDRESS] =
+        {
+            .section = "limits",
+            .offset = AT(limits.requests_per_address),
+            .option =
+                {
+                    .name = "requests_per_address",
+                    .type = OPTION_COUNT,
+                    .fallback = "auto",
+                    .minimum = 1,
+                    .maximum = 1024,
+                    .automatic = "half of server.http_threads, at least 16",
+                    .help = "So many HTTP requests and opening handshakes of one client address "
+                            "are served at a time: one more is refused with 429, and of requests "
+                            "that take over a second to arrive the oldest are ended",
+                },
+        },
+    [KEY_RATE_PER_ADDRESS] =
+        {
+            .section = "limits",
+            .offset = AT(limits.rate_per_address),
+            .extra = {.zero = "any number"},
+            .option =
+                {
+                    .name = "rate_per_address",
+                    .type = OPTION_COUNT,
+                    .fallback = "0",
+                    .minimum = 1,
+                    .maximum = 1000000,
+                    .help = "HTTP requests and opening handshakes a second from one client "
+                            "address; one more is refused with 429. A second's worth may come at "
+                            "once",
+                },
+        },
     [KEY_HANDSHAKE_TIMEOUT] =
         {
             .section = "limits",

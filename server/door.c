@@ -35,6 +35,10 @@ const struct refusal door_refusals[] = {
         {.kind = REFUSED_ROUTE_FULL,
          .status = 503,
          .why = "as many WebSockets are open here as the route's connections allows"},
+    [REFUSED_ADDRESS] = {.kind = REFUSED_ADDRESS,
+                         .status = 429,
+                         .why = "as many WebSockets are open from this address as "
+                                "limits.connections_per_address allows"},
     [REFUSED_ORIGIN] = {.kind = REFUSED_ORIGIN,
                         .status = 403,
                         .why = "pages of this origin may not open a WebSocket here"},
@@ -120,21 +124,28 @@ void door_refuse(struct server *server, struct http_exchange *exchange,
 
 /* --- who asks --- */
 
+/* The socket's peer, as CivetWeb tells of it; another family where it does not tell. */
+static struct sockaddr_storage peer_address(const struct takeover_peer *peer)
+{
+    struct sockaddr_storage address = {0};
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&address;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address;
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(peer->port);
+    if (inet_pton(AF_INET, peer->host, &v4->sin_addr) == 1)
+        return address;
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(peer->port);
+    if (inet_pton(AF_INET6, peer->host, &v6->sin6_addr) != 1)
+        v6->sin6_family = AF_UNSPEC; /* nobody trusts that */
+    return address;
+}
+
 /* Finds out who the client is and which host it asked for, behind proxies or not. */
 void door_identify(struct http_exchange *exchange, const struct network *trusted, size_t count)
 {
-    struct sockaddr_storage peer = {0};
-    struct sockaddr *address = (struct sockaddr *)&peer;
-    struct sockaddr_in *v4 = (struct sockaddr_in *)&peer;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&peer;
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons(exchange->peer.port);
-    if (inet_pton(AF_INET, exchange->peer.host, &v4->sin_addr) != 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(exchange->peer.port);
-        if (inet_pton(AF_INET6, exchange->peer.host, &v6->sin6_addr) != 1)
-            v6->sin6_family = AF_UNSPEC; /* nobody trusts that */
-    }
+    const struct sockaddr_storage peer = peer_address(&exchange->peer);
+    const struct sockaddr *address = (const struct sockaddr *)&peer;
     forwarded_read(address, exchange->headers, exchange->header_count, trusted, count,
                    &exchange->client);
     if (!network_contains(trusted, count, address))
@@ -143,6 +154,34 @@ void door_identify(struct http_exchange *exchange, const struct network *trusted
     address_host(address, exchange->client_host, sizeof exchange->client_host);
     exchange->request.remote_address = exchange->client_host;
     exchange->request.remote_port = address_port(address);
+}
+
+/* Takes a place among the requests of the client's address. Returns NULL, or why there is none. */
+static const struct refusal *take_place(const struct server_options *options,
+                                        struct http_exchange *exchange)
+{
+    static const struct refusal refusals[] = {
+        [ADDRESS_REQUESTS] = {.kind = REFUSED_ADDRESS,
+                              .status = 429,
+                              .why = "as many requests of this address are being served as "
+                                     "limits.requests_per_address allows"},
+        [ADDRESS_RATE] = {.kind = REFUSED_ADDRESS,
+                          .status = 429,
+                          .why = "this address asks more often than limits.rate_per_address "
+                                 "allows"},
+        [ADDRESS_NO_MEMORY] = {.kind = REFUSED_DESCRIPTORS, .status = 503, .why = "out of memory"},
+    };
+    const struct sockaddr *client = (const struct sockaddr *)&exchange->client.address;
+    const struct sockaddr_storage peer = peer_address(&exchange->peer);
+    if (network_contains(options->trusted, options->trusted_count, client))
+        return NULL; /* a proxy speaks for many, or for itself */
+    enum address_answer answer =
+        addresses_enter_request(options->addresses, &exchange->place, client,
+                                (const struct sockaddr *)&peer, clock_milliseconds());
+    if (answer == ADDRESS_IN)
+        return NULL;
+    exchange->place.use = NULL;
+    return &refusals[answer];
 }
 
 /* --- the door --- */
@@ -216,15 +255,19 @@ static void pass_door(struct server *server, struct http_exchange *exchange)
     }
     const struct route *route =
         route_match(options->routes, options->route_count, exchange->path, &exchange->request.rest);
+    const bool always = route != NULL && route->handler->always;
     bool entered = tracker_enter_request(options->tracker);
+    const struct refusal *refusal = NULL;
     if (route != NULL)
         exchange->counts = route->counts;
-    if (route == NULL)
-        door_refuse(server, exchange, &door_refusals[entered ? REFUSED_ROUTE : REFUSED_DRAINING]);
-    else if (!entered && !route->handler->always)
-        door_refuse(server, exchange, &door_refusals[REFUSED_DRAINING]);
-    else
+    if (!always)
+        refusal = entered ? take_place(options, exchange) : &door_refusals[REFUSED_DRAINING];
+    if (refusal == NULL && route == NULL)
+        refusal = &door_refusals[REFUSED_ROUTE];
+    if (refusal == NULL)
         serve(server, exchange, route);
+    else
+        door_refuse(server, exchange, refusal);
     if (!entered)
         return;
     bool finished = exchange->status != 101 && route != NULL && !exchange->failed;
@@ -275,6 +318,8 @@ int door(struct mg_connection *connection)
         note_answer(server, &exchange);
     if (exchange.body && exchange.status != 101)
         takeover_linger(&exchange.peer, clock_milliseconds() + LINGER);
+    if (exchange.place.use != NULL)
+        addresses_leave_request(server->options.addresses, &exchange.place);
     return exchange.status > 0 ? exchange.status : 500;
 }
 

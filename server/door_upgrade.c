@@ -101,6 +101,7 @@ static const struct refusal *start_session(const struct http_exchange *exchange,
         .window_bits = wanted->window_bits,
         .path = exchange->path,
         .asked_at = exchange->began,
+        .use = exchange->place.use,
     };
     struct session *session = session_new(socket, route, &opening);
     if (session == NULL) {
@@ -129,10 +130,16 @@ void door_upgrade(struct server *server, struct http_exchange *exchange, const s
         door_refuse(server, exchange, &door_refusals[-1 - entered]);
         return;
     }
+    if (!addresses_enter_session(exchange->place.use)) {
+        tracker_leave_session(tracker, route->counts);
+        door_refuse(server, exchange, &door_refusals[REFUSED_ADDRESS]);
+        return;
+    }
     const struct refusal *refusal = start_session(exchange, route, &wanted, loops);
     exchange->status = 101;
     if (refusal == NULL)
         return;
+    addresses_leave_session(exchange->place.use);
     tracker_leave_session(tracker, route->counts);
     if (refusal->status != 0) {
         door_refuse(server, exchange, refusal);

@@ -297,7 +297,7 @@ static const struct status {
      "Connection: Upgrade\r\n"
      "Sec-WebSocket-Version: 13\r\n"},
     {428, "Precondition Required", NULL},
-    {429, "Too Many Requests", NULL},
+    {429, "Too Many Requests", "Retry-After: 1\r\n"},
     {431, "Request Header Fields Too Large", NULL},
     {500, "Internal Server Error", NULL},
     {501, "Not Implemented", NULL},

@@ -103,6 +103,7 @@ static void fill(struct http_exchange *exchange, struct mg_connection *connectio
     exchange->sent = 0;
     exchange->gathered = 0;
     exchange->patience = 0;
+    exchange->place = (struct address_request){.use = NULL};
     exchange->peer = (struct takeover_peer){.host = info->remote_addr,
                                             .port = (uint16_t)info->remote_port,
                                             .local_port = (uint16_t)info->server_port};

@@ -12,6 +12,7 @@
 #include "handlers/handler.h"
 #include "server/address.h"
 #include "server/announce.h"
+#include "server/arrivals.h"
 #include "server/clock.h"
 #include "server/descriptor.h"
 #include "server/log.h"
@@ -28,6 +29,7 @@ enum {
     DESCRIPTORS_RESERVE = 64, /* above the floor, for everything that is not a session */
     DESCRIPTORS_OF_LOOP = 4,
     MEMORY_SHARE = 3,
+    ADDRESS_REQUESTS_LEAST = 16,
     STALLED_PEERS = 2048,
     RECEIVE_LEAST = 16384,
     RECEIVE_MOST = 262144,
@@ -217,6 +219,15 @@ static int set_limits(struct program *program, char *error, size_t error_size)
     return 0;
 }
 
+/* One browser asks for six things at a time. */
+static size_t requests_per_address(const struct config *config)
+{
+    int64_t half = config->server.http_threads / 2;
+    if (config->limits.requests_per_address != OPTION_AUTO)
+        return (size_t)config->limits.requests_per_address;
+    return (size_t)(half > ADDRESS_REQUESTS_LEAST ? half : ADDRESS_REQUESTS_LEAST);
+}
+
 /* --- start --- */
 
 static int start_tracker(struct program *program, char *error, size_t error_size)
@@ -242,6 +253,22 @@ static int start_tracker(struct program *program, char *error, size_t error_size
         snprintf(error, error_size, "the tracker cannot be made: %s", strerror(errno));
         return EXIT_SYSTEM;
     }
+    const struct addresses_limits limits = {
+        .connections = (size_t)program->config->limits.connections_per_address,
+        .requests = requests_per_address(program->config),
+        .rate = program->config->limits.rate_per_address,
+    };
+    program->addresses = addresses_new(&limits, program->connections);
+    if (program->addresses == NULL) {
+        snprintf(error, error_size, "out of memory");
+        return EXIT_SYSTEM;
+    }
+    arrivals_init(&(struct arrivals_options){
+        .addresses = program->addresses,
+        .trusted = program->trusted,
+        .trusted_count = program->trusted_count,
+        .counts = program->elsewhere,
+    });
     metrics_init(program->tracker, program->routes, program->route_count);
     if (descriptor_fill() == 0) {
         program->loops = loops_start(program->loop_count, program->tracker);
@@ -267,22 +294,22 @@ static int start_server(struct program *program, char *error, size_t error_size)
 {
     const struct config *config = program->config;
     size_t count = config->server.listen_count;
-    program->addresses = calloc(count + 1, sizeof *program->addresses);
-    for (size_t i = 0; program->addresses != NULL && i < count; i++) {
+    program->listen = calloc(count + 1, sizeof *program->listen);
+    for (size_t i = 0; program->listen != NULL && i < count; i++) {
         char text[ADDRESS_TEXT_SIZE];
         address_join(config->server.listen[i].host, config->server.listen[i].port, text,
                      sizeof text);
-        program->addresses[i] = strdup(text);
-        if (program->addresses[i] == NULL)
+        program->listen[i] = strdup(text);
+        if (program->listen[i] == NULL)
             count = 0;
     }
-    if (program->addresses == NULL || count == 0) {
+    if (program->listen == NULL || count == 0) {
         snprintf(error, error_size, "out of memory");
         return EXIT_SYSTEM;
     }
     const struct server_options options = {
-        .addresses = (const char *const *)program->addresses,
-        .address_count = count,
+        .listen = (const char *const *)program->listen,
+        .listen_count = count,
         .http_threads = (unsigned)config->server.http_threads,
         .handshake_timeout = config->limits.handshake_timeout,
         .receive_buffer = (size_t)receive_buffer(config),
@@ -292,6 +319,7 @@ static int start_server(struct program *program, char *error, size_t error_size)
         .route_count = program->route_count,
         .trusted = program->trusted,
         .trusted_count = program->trusted_count,
+        .addresses = program->addresses,
         .elsewhere = program->elsewhere,
     };
     program->server = server_start(&options, error, error_size);
@@ -397,12 +425,14 @@ int program_free(struct program *program, int64_t deadline)
         free((char *)(uintptr_t)route->name);
         free((struct origin *)(uintptr_t)route->origins);
     }
-    for (size_t i = 0; program->addresses != NULL && program->addresses[i] != NULL; i++)
-        free(program->addresses[i]);
-    free(program->addresses);
+    for (size_t i = 0; program->listen != NULL && program->listen[i] != NULL; i++)
+        free(program->listen[i]);
+    free(program->listen);
     free(program->routes);
     free(program->limits);
     free(program->trusted);
+    arrivals_init(NULL);
+    addresses_free(program->addresses);
     tracker_free(program->tracker);
     takeover_free();
     *program = (struct program){0};

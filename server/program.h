@@ -32,7 +32,8 @@ struct program {
     struct network *trusted;
     size_t trusted_count;
     size_t route_count;
-    char **addresses;
+    char **listen;
+    struct addresses *addresses;
     struct tracker *tracker;
     struct tracker_route *elsewhere;
     struct loops *loops;

@@ -53,9 +53,9 @@ static void *on_thread(const struct mg_context *context, int type)
 
 /* --- start and stop --- */
 
-int server_descriptors(unsigned http_threads, size_t address_count)
+int server_descriptors(unsigned http_threads, size_t listen_count)
 {
-    return (int)(EACH_THREAD * http_threads + QUEUE + address_count + SPARE_LOW);
+    return (int)(EACH_THREAD * http_threads + QUEUE + listen_count + SPARE_LOW);
 }
 
 const char *server_civetweb_version(void)
@@ -68,8 +68,8 @@ static int join_addresses(const struct server_options *options, char *text, size
 {
     bool ipv6 = mg_check_feature(MG_FEATURES_IPV6) != 0;
     size_t length = 0;
-    for (size_t i = 0; i < options->address_count; i++) {
-        const char *address = options->addresses[i];
+    for (size_t i = 0; i < options->listen_count; i++) {
+        const char *address = options->listen[i];
         const char *every = "";
         if (strncmp(address, "*:", 2) == 0) {
             address += 2;
@@ -254,9 +254,9 @@ static const char *self_test(const struct server *server, int client)
 
 int server_self_test(struct server *server, char *error, size_t error_size)
 {
-    if (server->listeners != server->options.address_count) {
+    if (server->listeners != server->options.listen_count) {
         snprintf(error, error_size, "self-test: %zu of %zu listeners found among the descriptors",
-                 server->listeners, server->options.address_count);
+                 server->listeners, server->options.listen_count);
         return -1;
     }
     int client = descriptor_keep(

@@ -16,6 +16,7 @@
 #include "server/route.h"
 #include "server/tracker.h"
 
+struct addresses;
 struct network;
 struct server;
 struct mg_connection;
@@ -23,8 +24,8 @@ struct mg_context;
 
 /* What the server is started with; everything is kept, not copied. */
 struct server_options {
-    const char *const *addresses; /* "127.0.0.1:8080", "*:80", "[::1]:8080" */
-    size_t address_count;
+    const char *const *listen; /* "127.0.0.1:8080", "*:80", "[::1]:8080" */
+    size_t listen_count;
     unsigned http_threads;
     int64_t handshake_timeout; /* milliseconds a connection may take to say its request */
     size_t receive_buffer;     /* bytes that the kernel keeps of what a peer sends */
@@ -34,11 +35,12 @@ struct server_options {
     size_t route_count;
     const struct network *trusted; /* proxies that are believed */
     size_t trusted_count;
+    struct addresses *addresses;     /* of the clients; trusted proxies are none */
     struct tracker_route *elsewhere; /* where refusals without a route are counted */
 };
 
 /* Descriptor numbers that CivetWeb may use at a time with so many threads and listeners. */
-int server_descriptors(unsigned http_threads, size_t address_count);
+int server_descriptors(unsigned http_threads, size_t listen_count);
 
 /*
  * Starts CivetWeb; until server_open every request is answered 503. descriptor_init and

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server/addresses.h"
 #include "server/clock.h"
 #include "server/deflate.h"
 #include "server/route.h"
@@ -147,6 +148,7 @@ void session_end(struct session *session, enum tracker_outcome outcome)
     session_log_closed(session, outcome);
     if (session->route->handler->close != NULL)
         session->route->handler->close(session, session->code);
+    addresses_leave_session(session->use);
     tracker_leave_session(home->tracker, session->route->counts);
 }
 
@@ -165,6 +167,7 @@ struct session *session_new(int socket, const struct route *route,
         return NULL;
     session->socket = socket;
     session->route = route;
+    session->use = opening->use;
     session->watched = -1;
     session->window_bits = (uint8_t)opening->window_bits;
     session->asked_at = opening->asked_at;
@@ -184,6 +187,7 @@ void session_open(struct session *session, struct session_home *home)
     if (uv_poll_init_socket(&home->uv, &session->poll, session->socket) != 0) {
         struct tracker_route *counts = session->route->counts;
         tracker_refused(counts, REFUSED_DESCRIPTORS);
+        addresses_leave_session(session->use);
         session_discard(session);
         atomic_fetch_sub_explicit(&home->sessions, 1, memory_order_relaxed);
         tracker_leave_session(home->tracker, counts);

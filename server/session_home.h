@@ -20,6 +20,7 @@
 #include "server/memory.h"
 #include "server/session.h"
 
+struct address_use;
 struct deflate;
 struct route;
 struct tracker;
@@ -84,7 +85,8 @@ struct session_opening {
     const char *subprotocol; /* NULL: none */
     int window_bits;         /* for what we compress; 0: permessage-deflate was not agreed on */
     const char *path;
-    int64_t asked_at; /* clock_microseconds: when the request came */
+    int64_t asked_at;        /* clock_microseconds: when the request came */
+    struct address_use *use; /* where it has entered (addresses_enter_session); NULL: nowhere */
 };
 
 /*

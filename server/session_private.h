@@ -60,6 +60,7 @@ struct session {
     struct session *newer;
     struct session_home *home;
     const struct route *route;
+    struct address_use *use; /* of its client's address; NULL: of none */
     void *data;
     struct session_request *request; /* until `open` has returned */
     struct session_kept *kept;       /* until the end; NULL where nothing is needed */

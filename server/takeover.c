@@ -182,18 +182,24 @@ static bool no_dead_left(struct search *search)
     }
 }
 
-int takeover_connection(const struct takeover_peer *peer)
+/* The descriptor of a connection, for which it is waited until it is certain; or why not. */
+static int find_patiently(const struct takeover_peer *peer)
 {
     struct search search = look_for(peer);
     if (search.matches == 0)
         return TAKEOVER_GONE;
-    if (search.matches > 1 || !no_dead_left(&search))
-        return TAKEOVER_AMBIGUOUS;
+    return search.matches > 1 || !no_dead_left(&search) ? TAKEOVER_AMBIGUOUS : search.found;
+}
 
-    int ours = fcntl(search.found, F_DUPFD_CLOEXEC, descriptor_floor());
+int takeover_connection(const struct takeover_peer *peer)
+{
+    int found = find_patiently(peer);
+    if (found < 0)
+        return found;
+    int ours = fcntl(found, F_DUPFD_CLOEXEC, descriptor_floor());
     if (ours < 0)
         return TAKEOVER_REFUSED;
-    if (dup3(takeover.ended, search.found, O_CLOEXEC) < 0) {
+    if (dup3(takeover.ended, found, O_CLOEXEC) < 0) {
         close(ours);
         return TAKEOVER_REFUSED;
     }
@@ -228,7 +234,7 @@ bool takeover_say(const struct takeover_peer *peer, const char *text, size_t len
 
 void takeover_linger(const struct takeover_peer *peer, int64_t deadline)
 {
-    int descriptor = find_certain(peer);
+    int descriptor = find_patiently(peer);
     if (descriptor < 0)
         return;
     char input[4096];
@@ -318,13 +324,33 @@ size_t takeover_connections(struct takeover_connection *connections, size_t most
     return listing.count;
 }
 
-void takeover_end(const struct takeover_connection *connection)
+void takeover_refuse(const struct takeover_connection *connection, const char *text, size_t length)
 {
     /* The number may be another connection's by now; the dup is not going to change. */
     int held = fcntl(connection->descriptor, F_DUPFD_CLOEXEC, descriptor_floor());
     if (held < 0)
         return;
-    if (socket_cookie(held) == connection->cookie)
+    if (socket_cookie(held) == connection->cookie) {
+        if (length > 0)
+            send(held, text, length, MSG_NOSIGNAL | MSG_DONTWAIT);
         shutdown(held, SHUT_RDWR);
+    }
     close(held);
+}
+
+void takeover_end(const struct takeover_connection *connection)
+{
+    takeover_refuse(connection, NULL, 0);
+}
+
+bool takeover_waits(const struct takeover_connection *connection)
+{
+    int unread = 0;
+    return ioctl(connection->descriptor, SIOCINQ, &unread) == 0 && unread > 0;
+}
+
+bool takeover_peer_of(const struct takeover_connection *connection, struct sockaddr_storage *peer)
+{
+    socklen_t length = sizeof *peer;
+    return getpeername(connection->descriptor, (struct sockaddr *)peer, &length) == 0;
 }

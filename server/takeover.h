@@ -121,6 +121,16 @@ size_t takeover_connections(struct takeover_connection *connections, size_t most
    thread; does not block. */
 void takeover_end(const struct takeover_connection *connection);
 
+/* Answers one of them, if it is still the same, and ends it. Any thread; does not block. */
+void takeover_refuse(const struct takeover_connection *connection, const char *text, size_t length);
+
+/* Whether something has come on it that nobody has read: no thread had time for it. Any thread;
+   does not block. */
+bool takeover_waits(const struct takeover_connection *connection);
+
+/* Who is at the other end of it. Returns false where it has gone. Any thread; does not block. */
+bool takeover_peer_of(const struct takeover_connection *connection, struct sockaddr_storage *peer);
+
 /*
  * Refuses new connections from now on. Those that the kernel had accepted, but CivetWeb not yet,
  * are answered with `refusal` and closed. Once, any thread. Returns how many that were.

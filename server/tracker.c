@@ -14,7 +14,7 @@ enum { LISTENERS_MAX = 8 };
 
 const char *const tracker_outcome_names[] = {"handshake", "gone", "forced"};
 const char *const tracker_refusal_names[] = {
-    "starting",  "draining", "full",  "route_full",  "request",
+    "starting",  "draining", "full",  "route_full",  "address", "request",
     "handshake", "origin",   "route", "descriptors", "gone",
 };
 const uint16_t tracker_codes[] = {1000, 1001, 1002, 1003, 1005, 1006, 1007,

@@ -37,6 +37,7 @@ enum tracker_refusal {
     REFUSED_DRAINING,    /* the gate is closed */
     REFUSED_FULL,        /* limits.connections is reached */
     REFUSED_ROUTE_FULL,  /* the route's own limit is reached */
+    REFUSED_ADDRESS,     /* the client's address takes as much as one may */
     REFUSED_REQUEST,     /* nothing that HTTP allows */
     REFUSED_HANDSHAKE,   /* not a valid upgrade request */
     REFUSED_ORIGIN,      /* from a page that may not connect */

@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "server/arrivals.h"
 #include "server/clock.h"
-#include "server/takeover.h"
 
 enum {
     AWAKE_AT_FIRST = 8,
@@ -16,18 +16,13 @@ enum {
     LOOKED_AT_MAX = 2048, /* more than CivetWeb can hold */
 };
 
-struct seen {
-    uint64_t cookie;
-    int64_t since; /* milliseconds */
-};
-
 static struct {
     pthread_mutex_t lock; /* guards the three below */
     pthread_cond_t changed;
     size_t total;
     size_t started;
     size_t awake;
-    struct seen seen[LOOKED_AT_MAX]; /* connections at the last look; the looking thread's own */
+    struct arrival seen[LOOKED_AT_MAX]; /* connections at the last look; the looking thread's own */
     size_t seen_count;
 } workers = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
@@ -61,19 +56,19 @@ void workers_wait(void)
     pthread_mutex_unlock(&workers.lock);
 }
 
-/* When a connection was seen first; `now` if that is now. */
-static int64_t seen_since(uint64_t cookie, int64_t now)
+/* What is known of a connection from the look before; from now on, if nothing is. */
+static struct arrival recall(const struct takeover_connection *connection, int64_t now)
 {
     for (size_t i = 0; i < workers.seen_count; i++)
-        if (workers.seen[i].cookie == cookie)
-            return workers.seen[i].since;
-    return now;
+        if (workers.seen[i].connection.cookie == connection->cookie)
+            return workers.seen[i];
+    return (struct arrival){.connection = *connection, .since = now};
 }
 
 int workers_look(void)
 {
     static struct takeover_connection connections[LOOKED_AT_MAX]; /* the looking thread's own */
-    static struct seen seen[LOOKED_AT_MAX];
+    static struct arrival seen[LOOKED_AT_MAX];
     int64_t now = clock_milliseconds();
     size_t count = takeover_connections(connections, LOOKED_AT_MAX);
     size_t slow = 0;
@@ -83,11 +78,11 @@ int workers_look(void)
             takeover_end(&connections[i]);
             continue;
         }
-        int64_t since = seen_since(connections[i].cookie, now);
-        seen[kept++] = (struct seen){.cookie = connections[i].cookie, .since = since};
-        if (now - since >= SLOW)
+        seen[kept] = recall(&connections[i], now);
+        if (now - seen[kept++].since >= SLOW)
             slow++;
     }
+    arrivals_judge(seen, kept, now);
     memcpy(workers.seen, seen, kept * sizeof *seen);
     workers.seen_count = kept;
     if (slow > 0)

@@ -20,7 +20,8 @@ void workers_wait(void);
 /*
  * Looks at the connections that CivetWeb has: lets as many threads in as slow ones hold, and ends
  * those that have never said a byte, for which the kernel has waited long enough
- * (TCP_DEFER_ACCEPT). One thread; does not block. Returns the milliseconds to the next look.
+ * (TCP_DEFER_ACCEPT), and those of which one address has too many (arrivals.h). One thread; does
+ * not block. Returns the milliseconds to the next look.
  */
 int workers_look(void);
 

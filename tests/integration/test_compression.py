@@ -250,7 +250,7 @@ class Frames(Case):
             peer.answer_close(1002)
 
     def test_a_message_in_many_fragments_with_pings_between_is_one_message(self):
-        peer = self.zipped(self.start())
+        peer = self.zipped(self.start('limits.control_frames=0'))
         text = ('ñ€😀' * 500).encode() + NOISE.hex().encode()[:500]
         data = deflated(text)
         for count in (1, 2, 7, len(data), len(data) + 100):
@@ -261,7 +261,7 @@ class Frames(Case):
             self.assertEqual(peer.read_message(), (TEXT, text))
 
     def test_chops_of_every_size_change_nothing(self):
-        peer = self.zipped(self.start())
+        peer = self.zipped(self.start('limits.control_frames=0'))
         data = (packed(self.TEXT) + frame(PING, b'p') + in_pieces(deflated(self.TEXT), 3)
                 + frame(TEXT, b'plain') + packed(NOISE[:99], BINARY))
         expected = [(TEXT, self.TEXT)] * 2 + [(TEXT, b'plain'), (BINARY, NOISE[:99])]

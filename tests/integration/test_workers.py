@@ -37,7 +37,8 @@ class Workers(lastcall.Case):
         directory = self.directory()
         with open(os.path.join(directory, 'big'), 'wb') as file:
             file.truncate(24 << 20)
-        daemon = self.daemon('server.http_threads=64', 'limits.handshake_timeout=60s',
+        daemon = self.daemon('server.http_threads=64', 'limits.requests_per_address=64',
+                             'limits.handshake_timeout=60s',
                              'shutdown.close_timeout=500ms',
                              f'shutdown.timeout={int(lastcall.scaled(2000))}ms',
                              routes={'/files/*': {'handler': 'static', 'root': directory}})

@@ -51,15 +51,16 @@ def close_frame(code=None, reason=b''):
 class Peer:
     """A TCP connection to the server."""
 
-    def __init__(self, address, timeout=10, source_port=None, receive_buffer=None, connect=True):
+    def __init__(self, address, timeout=10, source_port=None, source_host=None,
+                 receive_buffer=None, connect=True):
         self.socket = socket.socket()
         self.socket.settimeout(timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        if source_port:
+        if source_port or source_host:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.socket.bind(('127.0.0.1', source_port))
+            self.socket.bind((source_host or '127.0.0.1', source_port or 0))
         self.address = address
         self.buffer = b''
         if connect:

@@ -269,7 +269,7 @@ static const struct mistake mistakes[] = {
     {ECHO_ROUTE,
      {"limits.mesage=1k"},
      "-s limits.mesage=1k: mesage: no such key in [limits]; did you mean message? allowed: "
-     "connections, "
+     "connections, connections_per_address, requests_per_address, rate_per_address, "
      "handshake_timeout, memory, message, message_timeout, send_queue, receive_buffer, "
      "control_frames, "
      "ping_interval, ping_timeout, "
