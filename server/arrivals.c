@@ -1,5 +1,6 @@
 #include "server/arrivals.h"
 
+#include <pthread.h>
 #include <string.h>
 #include <time.h>
 
@@ -10,6 +11,7 @@
 enum {
     SLOW = 1000,        /* milliseconds */
     JUDGED_MAX = 2048,  /* more than CivetWeb can hold */
+    ENDED_MAX = 1024,   /* that are remembered: as many as there are threads */
     REFUSAL_BURST = 20, /* lines in the log at once */
 };
 
@@ -24,6 +26,16 @@ struct slow {
     struct sockaddr_storage peer;
     bool served; /* by the door */
 };
+
+/* Those that were ended, until their threads have noticed. */
+static struct {
+    pthread_mutex_t lock;
+    size_t count; /* ever */
+    struct {
+        struct address_key key;
+        uint16_t port; /* 0: noticed */
+    } last[ENDED_MAX];
+} ended = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static struct arrivals_options options;
 static struct log_limit limit = {.burst = REFUSAL_BURST};
@@ -68,12 +80,38 @@ static size_t count_before(const struct slow *found, size_t slow, const struct s
     return before;
 }
 
+static void remember(const struct slow *slow)
+{
+    pthread_mutex_lock(&ended.lock);
+    size_t place = ended.count++ % ENDED_MAX;
+    ended.last[place].key = slow->key;
+    ended.last[place].port = address_port((const struct sockaddr *)&slow->peer);
+    pthread_mutex_unlock(&ended.lock);
+}
+
+bool arrivals_ended(const struct sockaddr *peer)
+{
+    const struct address_key key = address_key(peer);
+    const uint16_t port = address_port(peer);
+    bool found = false;
+    pthread_mutex_lock(&ended.lock);
+    for (size_t i = 0; i < ENDED_MAX && i < ended.count && !found; i++) {
+        found = port != 0 && ended.last[i].port == port &&
+                memcmp(&ended.last[i].key, &key, sizeof key) == 0;
+        if (found)
+            ended.last[i].port = 0;
+    }
+    pthread_mutex_unlock(&ended.lock);
+    return found;
+}
+
 static void end(const struct slow *slow, int64_t now)
 {
     char response[512];
     char address[ADDRESS_TEXT_SIZE];
     int64_t left_out = 0;
     size_t length = handshake_refusal(response, sizeof response, 429, why, time(NULL));
+    remember(slow);
     takeover_refuse(&slow->arrival->connection, response, length);
     tracker_refused(options.counts, REFUSED_ADDRESS);
     if (!log_limit_pass(&limit, now, &left_out))
@@ -88,7 +126,7 @@ size_t arrivals_judge(struct arrival *arrivals, size_t count, int64_t now)
 {
     static struct slow found[JUDGED_MAX]; /* the looking thread's own */
     size_t most = options.addresses == NULL ? 0 : addresses_requests(options.addresses);
-    size_t ended = 0;
+    size_t judged = 0;
     if (most == 0 || count <= most)
         return 0;
     size_t slow = find_slow(arrivals, count, now, found);
@@ -102,7 +140,7 @@ size_t arrivals_judge(struct arrival *arrivals, size_t count, int64_t now)
             continue;
         end(&found[i], now);
         found[i].arrival->ended = true;
-        ended++;
+        judged++;
     }
-    return ended;
+    return judged;
 }

@@ -37,6 +37,10 @@ struct arrival {
     bool ended; /* by us: CivetWeb has not noticed yet */
 };
 
+/* Whether a request that did not become whole was ended here, and so has been answered, counted and
+   logged: asked once for each. Any thread. */
+bool arrivals_ended(const struct sockaddr *peer);
+
 /* Looks at all connections that CivetWeb has, at time `now`, and ends what is too much. Returns how
    many it has ended. */
 size_t arrivals_judge(struct arrival *arrivals, size_t count, int64_t now);

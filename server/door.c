@@ -10,6 +10,7 @@
 
 #include "server/access.h"
 #include "server/address.h"
+#include "server/arrivals.h"
 #include "server/clock.h"
 #include "server/http.h"
 #include "server/log.h"
@@ -335,9 +336,13 @@ int door_error(struct mg_connection *connection, int status, const char *message
     exchange.request.remote_port = exchange.peer.port =
         info == NULL ? 0 : (uint16_t)info->remote_port;
     exchange.peer.local_port = info == NULL ? 0 : (uint16_t)info->server_port;
+    const struct sockaddr_storage peer = peer_address(&exchange.peer);
     if (tracker_gate_closed(server->options.tracker)) /* half a request, ended by the shutdown */
         bad = door_refusals[REFUSED_DRAINING];
-    door_refuse(server, &exchange, &bad);
+    if (arrivals_ended((const struct sockaddr *)&peer))
+        exchange.status = door_refusals[REFUSED_ADDRESS].status;
+    else
+        door_refuse(server, &exchange, &bad);
     note_answer(server, &exchange);
     return 0;
 }

@@ -143,6 +143,9 @@ class Requests(Addresses):
                 self.assertEqual(Response(peer.read_to_end()).status, 200)
         metrics = daemon.get('/metrics').text()
         self.assertEqual(count_of(metrics, 'lastcall_refused_total', reason='address'), 22)
+        self.assertEqual(count_of(metrics, 'lastcall_refused_total', reason='request'), 0)
+        self.assertEqual(count_of(metrics, 'lastcall_http_requests_total', route='(none)',
+                                  status='429'), 22)
 
     def ended(self, peer):
         """Whether the server has ended the connection, and with 429."""
