@@ -72,6 +72,18 @@ static int problem_compare(const void *left, const void *right)
     return order;
 }
 
+/* Whether a terminal shows the byte, and does not obey it as some do control characters above
+   ASCII too. `utf8`: the text is. */
+static bool is_shown(const char *text, size_t at, bool utf8)
+{
+    const uint8_t *bytes = (const uint8_t *)text;
+    if (bytes[at] < 0x80)
+        return bytes[at] >= ' ' && bytes[at] != 0x7F;
+    if (bytes[at] == 0xC2)
+        return utf8 && bytes[at + 1] >= 0xA0;
+    return utf8 && (bytes[at] >= 0xA0 || bytes[at - 1] != 0xC2);
+}
+
 static void print_origin(const struct problems *problems, struct origin origin, FILE *out)
 {
     if (!origin.setting) {
@@ -81,8 +93,11 @@ static void print_origin(const struct problems *problems, struct origin origin, 
         return;
     }
     fputs("-s ", out);
-    for (const char *byte = origin.setting; *byte; byte++)
-        fprintf(out, text_is_control(*byte) ? "\\x%02X" : "%c", (uint8_t)*byte);
+    size_t length = strlen(origin.setting);
+    bool utf8 = text_is_utf8(origin.setting, length);
+    for (size_t i = 0; i < length; i++)
+        fprintf(out, is_shown(origin.setting, i, utf8) ? "%c" : "\\x%02X",
+                (uint8_t)origin.setting[i]);
     fputc(':', out);
 }
 
@@ -114,14 +129,12 @@ const char *problems_show(const char *text, size_t length, char shown[SHOWN_SIZE
     size_t cut = length > SHOWN_MAX ? SHOWN_MAX : length;
     while (cut < length && cut > 0 && ((uint8_t)text[cut] & 0xC0) == 0x80)
         cut--; /* not in the middle of a character */
-    bool readable = text_is_utf8(text, cut);
+    bool utf8 = text_is_utf8(text, cut);
     size_t used = 0;
 
-    for (size_t i = 0; i < cut; i++) {
-        uint8_t byte = (uint8_t)text[i];
-        bool plain = byte >= 0x20 && byte != 0x7F && (byte < 0x80 || readable);
-        used += (size_t)snprintf(shown + used, SHOWN_SIZE - used, plain ? "%c" : "\\x%02X", byte);
-    }
+    for (size_t i = 0; i < cut; i++)
+        used += (size_t)snprintf(shown + used, SHOWN_SIZE - used,
+                                 is_shown(text, i, utf8) ? "%c" : "\\x%02X", (uint8_t)text[i]);
     snprintf(shown + used, SHOWN_SIZE - used, "%s", cut < length ? "..." : "");
     return shown;
 }

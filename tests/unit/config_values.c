@@ -17,6 +17,18 @@ static const struct mistake mistakes[] = {
     {"[server]\nhttp_threads = 99999999999999999999\n" ECHO_ROUTE,
      {NULL},
      "(default):2: http_threads = 99999999999999999999: too large; allowed: 2 to 1024\n"},
+    {"[log]\nlevel = \xC2\x9B"
+     "2J\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: level = \\xC2\\x9B2J: no such choice; allowed: error, warning, info or debug\n"},
+    {ECHO_ROUTE,
+     {"log.level=\xC2\x9B"
+      "2J",
+      "log.format=\t\xFF"},
+     "-s log.level=\\xC2\\x9B2J: level = \\xC2\\x9B2J: no such choice; allowed: error, warning, "
+     "info "
+     "or debug\n"
+     "-s log.format=\\x09\\xFF: format = \\xFF: no such choice; allowed: text or json\n"},
     {"[server]\nhttp_threads =\n" ECHO_ROUTE,
      {NULL},
      "(default):2: http_threads = : nothing is written behind the =; allowed: 2 to 1024\n"},
