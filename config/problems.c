@@ -84,6 +84,14 @@ static bool is_shown(const char *text, size_t at, bool utf8)
     return utf8 && (bytes[at] >= 0xA0 || bytes[at - 1] != 0xC2);
 }
 
+static void print_shown(const char *text, FILE *out)
+{
+    size_t length = strlen(text);
+    bool utf8 = text_is_utf8(text, length);
+    for (size_t i = 0; i < length; i++)
+        fprintf(out, is_shown(text, i, utf8) ? "%c" : "\\x%02X", (uint8_t)text[i]);
+}
+
 static void print_origin(const struct problems *problems, struct origin origin, FILE *out)
 {
     if (!origin.setting) {
@@ -93,11 +101,7 @@ static void print_origin(const struct problems *problems, struct origin origin, 
         return;
     }
     fputs("-s ", out);
-    size_t length = strlen(origin.setting);
-    bool utf8 = text_is_utf8(origin.setting, length);
-    for (size_t i = 0; i < length; i++)
-        fprintf(out, is_shown(origin.setting, i, utf8) ? "%c" : "\\x%02X",
-                (uint8_t)origin.setting[i]);
+    print_shown(origin.setting, out);
     fputc(':', out);
 }
 
@@ -109,7 +113,9 @@ size_t problems_print(struct problems *problems, FILE *out)
         qsort(problems->list, problems->listed, sizeof(*problems->list), problem_compare);
     for (size_t i = 0; i < problems->listed; i++) {
         print_origin(problems, problems->list[i].origin, out);
-        fprintf(out, " %s\n", problems->list[i].text);
+        fputc(' ', out);
+        print_shown(problems->list[i].text, out);
+        fputc('\n', out);
         free(problems->list[i].text);
     }
     if (problems->no_memory) {

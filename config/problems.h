@@ -40,7 +40,8 @@ problems_add(struct problems *problems, struct origin origin, const char *format
 /* Adds that memory ran out; once is enough however often it is called. */
 void problems_no_memory(struct problems *problems);
 
-/* Writes all to `out`, one line each, and frees them. Returns how many there were. */
+/* Writes all to `out`, one line each and nothing in it that a terminal obeys, and frees them.
+   Returns how many there were. */
 size_t problems_print(struct problems *problems, FILE *out);
 
 #define SHOWN_SIZE 320

@@ -29,6 +29,18 @@ static const struct mistake mistakes[] = {
      "info "
      "or debug\n"
      "-s log.format=\\x09\\xFF: format = \\xFF: no such choice; allowed: text or json\n"},
+    {"[server]\ntrusted_proxies = ::1, 10.0.0.\xE3\n" ECHO_ROUTE,
+     {NULL},
+     "(default):2: trusted_proxies = ::1, 10.0.0.\\xE3: 10.0.0.\\xE3: not a numeric address; names "
+     "are not "
+     "looked up: write for example 10.0.0.0/8; allowed: addresses and networks, as 127.0.0.1, "
+     "10.0.0.0/8, ::1, fd00::/8; at most 64, comma separated\n"},
+    {"[route /a]\nhandler = echo\nsubprotocols = a, b\xC2\x9B\n",
+     {NULL},
+     "(default):3: subprotocols = a, b\\xC2\\x9B: b\\xC2\\x9B: a name holds letters, digits and "
+     "any of "
+     "!#$%&'*+-.^_`|~ only; allowed: names separated by commas, at most 32 of at most 64 bytes: "
+     "letters, digits and any of !#$%&'*+-.^_`|~\n"},
     {"[server]\nhttp_threads =\n" ECHO_ROUTE,
      {NULL},
      "(default):2: http_threads = : nothing is written behind the =; allowed: 2 to 1024\n"},
