@@ -21,11 +21,8 @@ enum {
 /* A copy of just that size. To be freed. */
 static uint8_t *copy_of(const uint8_t *data, size_t length)
 {
-    uint8_t *copy = calloc(1, length);
-    MUST(copy != NULL || length == 0);
-    if (length > 0)
-        memcpy(copy, data, length);
-    return copy;
+    struct input input = {data, length};
+    return take_bytes(&input, &length);
 }
 
 /* Expands what is in `stream` in small steps; *border: it has ended between two blocks. */

@@ -56,8 +56,8 @@ static inline uint8_t *take_bytes(struct input *input, size_t *length)
 {
     if (*length > input->left)
         *length = input->left;
-    uint8_t *copy = malloc(*length);
-    MUST(copy != NULL || *length == 0);
+    uint8_t *copy = calloc(1, *length > 0 ? *length : 1);
+    MUST(copy != NULL);
     if (*length > 0)
         memcpy(copy, input->at, *length);
     input->at += *length;
@@ -71,11 +71,10 @@ static inline char *take_text(struct input *input, char end)
     const uint8_t *border = input->left == 0 ? NULL : memchr(input->at, end, input->left);
     size_t length = border == NULL ? input->left : (size_t)(border - input->at);
     size_t kept = length == 0 ? 0 : strnlen((const char *)input->at, length);
-    char *text = malloc(kept + 1);
+    char *text = calloc(1, kept + 1);
     MUST(text != NULL);
     if (kept > 0)
         memcpy(text, input->at, kept);
-    text[kept] = '\0';
     input->at += length;
     input->left -= length;
     take_byte(input);
