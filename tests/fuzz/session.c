@@ -5,7 +5,7 @@
  * the handler is given what the model says that the peer sent, and in the end all must have been
  * given back.
  *
- * Input: eight bytes that choose the limits and how peer and handler are; then actions, each a
+ * Input: nine bytes that choose the limits and how peer and handler are; then actions, each a
  * byte that chooses one of the table and what that one reads.
  */
 #include <sys/ioctl.h>
@@ -20,6 +20,14 @@ static const size_t sizes[] = {0, 1, 124, 125, 126, 1000, 4096, 65535, 65536, 70
 
 /* --- the loop and the peer --- */
 
+/* Whether the Close of an end that has not come yet is on its way. */
+static bool is_closing(const struct world *world)
+{
+    struct session_glance glance;
+    session_look(world->session, &glance);
+    return glance.wait > WAIT_ITSELF;
+}
+
 /* No session holds more than handler.h and session.c promise, whatever it is asked. */
 static void run(struct world *world)
 {
@@ -28,6 +36,7 @@ static void run(struct world *world)
         return;
     uint64_t most = world->limits.send_queue + world->limits.message + SESSION_INPUT_SIZE;
     MUST(session_queued(world->session) <= most + sizes[COUNT(sizes) - 1] + SLACK);
+    MUST(is_closing(world) || world->memory->held <= world->memory->limit);
 }
 
 /* Hands over what the peer has to say, as much as the socket takes, in its chops, but not in very
@@ -161,9 +170,7 @@ static void act_hear_all(struct world *world, struct input *input)
 /* What must have happened by now on an open session. */
 static void check_times(struct world *world)
 {
-    struct session_glance glance;
-    session_look(world->session, &glance);
-    if (glance.wait > WAIT_ITSELF)
+    if (is_closing(world))
         return;
     const struct session_limits *limits = &world->limits;
     MUST(limits->max_age == 0 || still_clock_milliseconds - FIRST_MOMENT < limits->max_age);
@@ -212,6 +219,7 @@ static void act_send(struct world *world, struct input *input)
     world->pure = false;
     memset(data, 'b', length + 1);
     speak(world, MESSAGE_TEXT, data, length);
+    session_relieve(world->home); /* as at the end of what has happened to another session */
     free(data);
 }
 
@@ -279,6 +287,8 @@ static void choose(struct world *world, struct input *input)
     static const int64_t chops[] = {0, 0, 1, 3, 7, 100, 5000};
     static const int buffers[] = {1 << 16, 1, 1 << 13};
     static const int windows[] = {0, 15, 9, 12};
+    static const size_t memories[] = {SIZE_MAX, SIZE_MAX, 1000, 100000};
+    static const int64_t controls[] = {0, 0, 2, 50};
     world->limits = (struct session_limits){
         .message = messages[take_byte(input) % COUNT(messages)],
         .send_queue = queues[take_byte(input) % COUNT(queues)],
@@ -292,12 +302,19 @@ static void choose(struct world *world, struct input *input)
     world->limits.ping_interval = (on & 1) != 0 ? 1000 : 0;
     world->limits.idle_timeout = (on & 2) != 0 ? 4000 : 0;
     world->limits.max_age = (on & 4) != 0 ? 20000 : 0;
+    world->limits.message_timeout = (on & 32) != 0 ? 1500 : 0;
+    world->limits.receive_buffer = (on & 64) != 0 ? 10000 : 0;
     world->route.drain_waits = (on & 8) != 0;
     world->echo = (on & 16) == 0;
-    world->pure = world->echo && world->limits.rate == 0;
     world->chop = (size_t)chops[take_byte(input) % COUNT(chops)];
     int send_buffer = buffers[take_byte(input) % COUNT(buffers)];
-    world_open(world, windows[take_byte(input) % COUNT(windows)], send_buffer);
+    int window_bits = windows[take_byte(input) % COUNT(windows)];
+    uint8_t bounds = take_byte(input);
+    size_t memory = memories[bounds % COUNT(memories)];
+    world->limits.control_frames = controls[bounds / 16 % COUNT(controls)];
+    world->pure = world->echo && world->limits.rate == 0 && world->limits.control_frames == 0 &&
+                  memory == SIZE_MAX;
+    world_open(world, window_bits, send_buffer, memory);
 }
 
 /* Bytes that the server has not read yet. */
