@@ -107,29 +107,36 @@ static void act_frame(struct world *world, struct input *input)
     put_frame(world, input, first, payload, length);
 }
 
-/* A frame of one byte many times over. */
+/* Bytes that show where each of them stood; of a small `seed` they are ASCII. To be freed. */
+static uint8_t *pattern(size_t length, uint8_t seed)
+{
+    uint8_t *data = malloc(length + 1);
+    MUST(data != NULL);
+    for (size_t i = 0; i <= length; i++)
+        data[i] = (uint8_t)(seed ^ i % 29);
+    return data;
+}
+
+/* A frame of any length. */
 static void act_large_frame(struct world *world, struct input *input)
 {
     uint8_t first = take_byte(input);
     size_t length = sizes[take_byte(input) % COUNT(sizes)];
     if (world->to_say.length > ENOUGH)
         length = 0;
-    uint8_t *payload = malloc(length + 1);
-    MUST(payload != NULL);
-    memset(payload, take_byte(input), length + 1);
+    uint8_t *payload = pattern(length, take_byte(input));
     put_frame(world, input, first, payload, length);
 }
 
-/* A message that expands to the same byte many times over. */
+/* A message that expands to much more. */
 static void act_compressed(struct world *world, struct input *input)
 {
     uint8_t first = take_byte(input);
     size_t length = sizes[take_byte(input) % COUNT(sizes)];
-    uint8_t *whole = malloc(length + 1);
+    uint8_t *whole = pattern(length, take_byte(input));
     struct deflate *codec = deflate_new();
     struct deflate_output output;
-    MUST(whole != NULL && codec != NULL);
-    memset(whole, take_byte(input), length + 1);
+    MUST(codec != NULL);
     if (deflate_compress(codec, 15, whole, length, &output)) {
         struct input made = {output.data, output.length};
         size_t size = output.length;
@@ -214,10 +221,8 @@ static void act_peer_vanishes(struct world *world, struct input *input)
 static void act_send(struct world *world, struct input *input)
 {
     size_t length = sizes[take_byte(input) % COUNT(sizes)];
-    uint8_t *data = malloc(length + 1);
-    MUST(data != NULL);
+    uint8_t *data = pattern(length, 'b');
     world->pure = false;
-    memset(data, 'b', length + 1);
     speak(world, MESSAGE_TEXT, data, length);
     session_relieve(world->home); /* as at the end of what has happened to another session */
     free(data);
