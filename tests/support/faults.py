@@ -1,0 +1,159 @@
+"""Calls that fail: the test's side of tests/support/faults, and what is swept.
+
+A `Faults` is a file that the daemon maps when it is started with `environment()`; what is armed in
+it fails from then on, at once, in the running daemon. Nothing of the daemon's is changed by it: its
+own calls go through the shim, all others go where they always went.
+"""
+import errno
+import functools
+import mmap
+import os
+import struct
+import subprocess
+import tempfile
+
+import lastcall
+
+SHIM = os.path.join(os.path.dirname(lastcall.PROGRAM), 'tests/libfaults.so')
+HEAD, ROWS, ROW, NAME = struct.Struct('iiqqq'), 128, struct.Struct('32sq'), 32
+ALWAYS = 1 << 62
+Z_MEM_ERROR, EAI_MEMORY, EAI_AGAIN = -4, -10, -3
+
+# Every function that our objects call and that can fail, with the errors that it is made to fail
+# with. Functions of libuv fail with UV_E*, the negative number; those of zlib with Z_*.
+MEMORY = [errno.ENOMEM]
+DESCRIPTORS = [errno.EMFILE]
+ERRORS = {
+    'accept4': [errno.EMFILE, errno.ECONNABORTED],
+    'access': [errno.EACCES],
+    'aligned_alloc': MEMORY,
+    'asprintf': MEMORY,
+    'calloc': MEMORY,
+    'close': [errno.EIO],
+    'connect': [errno.ECONNREFUSED],
+    'deflate': [Z_MEM_ERROR],
+    'deflateInit2_': [Z_MEM_ERROR],
+    'deflateReset': [Z_MEM_ERROR],
+    'dup3': [errno.EMFILE],
+    'eventfd': DESCRIPTORS,
+    'EVP_Digest': MEMORY,
+    'EVP_MD_fetch': MEMORY,
+    'fclose': [errno.ENOSPC],
+    'fcntl': DESCRIPTORS,
+    'fdopen': MEMORY,
+    'fflush': [errno.ENOSPC],
+    'fgets': [errno.EIO],
+    'fopen': DESCRIPTORS,
+    'fprintf': [errno.ENOSPC],
+    'fputc': [errno.ENOSPC],
+    'fputs': [errno.ENOSPC],
+    'fstat': [errno.EIO],
+    'fwrite': [errno.ENOSPC],
+    'getaddrinfo': [EAI_MEMORY],
+    'getnameinfo': [EAI_MEMORY],
+    'getpeername': [errno.ENOBUFS, errno.ENOTCONN],
+    'getrandom': [errno.ENOSYS],
+    'getrlimit': [errno.EPERM],
+    'getsockname': [errno.ENOBUFS],
+    'getsockopt': [errno.ENOBUFS],
+    'inflate': [Z_MEM_ERROR],
+    'inflateInit2_': [Z_MEM_ERROR],
+    'inflateReset': [Z_MEM_ERROR],
+    'ioctl': [errno.EIO],
+    'lstat': [errno.EIO],
+    'malloc': MEMORY,
+    'mg_write': [errno.EPIPE],
+    'mmap': MEMORY,
+    'nanosleep': [errno.EINTR],
+    'open': DESCRIPTORS,
+    'open_memstream': MEMORY,
+    'opendir': DESCRIPTORS,
+    'poll': [errno.ENOMEM, errno.EINTR],
+    'pread': [errno.EIO, errno.EINTR],
+    'pthread_cond_init': MEMORY,
+    'pthread_create': [errno.EAGAIN],
+    'putc': [errno.ENOSPC],
+    'read': [errno.EIO, errno.EINTR],
+    'readdir': [errno.EIO],
+    'realloc': MEMORY,
+    'recv': [errno.ECONNRESET, errno.ENOMEM, errno.EINTR],
+    'rename': [errno.ENOSPC],
+    'sched_getaffinity': [errno.EINVAL],
+    'send': [errno.EPIPE, errno.ENOBUFS, errno.EINTR],
+    'sendfile': [errno.EIO, errno.ENOMEM],
+    'sendmsg': [errno.EPIPE, errno.ENOBUFS, errno.EINTR],
+    'sendto': [errno.ECONNREFUSED],
+    'setrlimit': [errno.EPERM],
+    'setsockopt': [errno.ENOMEM],
+    'shutdown': [errno.ENOTCONN],
+    'signalfd': DESCRIPTORS,
+    'socket': DESCRIPTORS,
+    'socketpair': DESCRIPTORS,
+    'stat': [errno.EIO],
+    'strdup': MEMORY,
+    'syscall': [errno.EMFILE],
+    'sysconf': [errno.EINVAL],
+    'unlink': [errno.EACCES],
+    'uv_async_init': DESCRIPTORS,
+    'uv_loop_init': [errno.EMFILE, errno.ENOMEM],
+    'uv_poll_init_socket': [errno.ENOMEM],
+    'write': [errno.EIO, errno.EINTR],
+}
+
+# What our objects call too, and why it is not swept.
+LEFT_OUT = {
+    'uv_async_send': 'libuv ends the process itself when this fails',
+    'uv_poll_start': 'fails for a handle that is being closed, and for no other',
+}
+
+
+@functools.cache
+def places():
+    """The shim's functions: {name: place}. It writes them into the file of any program."""
+    with tempfile.TemporaryDirectory(prefix='lastcall-test-') as directory:
+        faults = Faults(os.path.join(directory, 'faults'), {})
+        subprocess.run(['/bin/true'], env={**os.environ, **faults.environment()}, check=True)
+        names = [faults.row(place)[0] for place in range(ROWS)]
+        return {name: place for place, name in enumerate(names) if name}
+
+
+class Faults:
+    def __init__(self, path, known=None):
+        self.path = path
+        with open(path, 'wb') as file:
+            file.truncate(HEAD.size + ROWS * ROW.size)
+        with open(path, 'r+b') as file:
+            self.map = mmap.mmap(file.fileno(), 0)
+        self.places = places() if known is None else known
+        self.disarm()
+
+    def environment(self, of=''):
+        """What a daemon is started with; `of`: whose calls fail, as a file's name begins."""
+        if not os.path.exists(SHIM):
+            raise AssertionError(f'{SHIM} is not there: build it')
+        return {'LD_PRELOAD': SHIM, 'FAULTS': self.path, 'FAULTS_OBJECT': of,
+                'ASAN_OPTIONS': 'verify_asan_link_order=0'}
+
+    def row(self, place):
+        name, made = ROW.unpack_from(self.map, HEAD.size + place * ROW.size)
+        return name.rstrip(b'\0').decode(), made
+
+    def arm(self, function, first, last, error):
+        """The calls from `first` to `last`, counted from now on, fail with `error`."""
+        place = self.places[function]
+        self.disarm()
+        struct.pack_into('q', self.map, HEAD.size + place * ROW.size + NAME, 0)
+        struct.pack_into('i', self.map, 4, error)
+        struct.pack_into('qqq', self.map, 8, first, last, 0)
+        struct.pack_into('i', self.map, 0, place)
+
+    def disarm(self):
+        struct.pack_into('i', self.map, 0, -1)
+
+    def reached(self):
+        """How many calls have failed."""
+        return HEAD.unpack_from(self.map)[4]
+
+    def made(self):
+        """How often each function was called: {name: times}."""
+        return dict(self.row(place) for place in self.places.values())
