@@ -203,7 +203,7 @@ int handshake_accept(const char *key, char accept[HANDSHAKE_ACCEPT_SIZE])
 {
     /* Looking an algorithm up by name takes longer than the digest itself: once is enough. */
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    if (pthread_once(&once, fetch_sha1) != 0 || sha1 == NULL)
+    if (pthread_once(&once, fetch_sha1) != 0)
         return -1;
     unsigned char text[KEY_LENGTH + sizeof guid];
     size_t length = strnlen(key, KEY_LENGTH);
@@ -212,7 +212,8 @@ int handshake_accept(const char *key, char accept[HANDSHAKE_ACCEPT_SIZE])
     length += sizeof guid - 1;
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned int size = 0;
-    if (EVP_Digest(text, length, digest, &size, sha1, NULL) != 1)
+    const EVP_MD *found = sha1 == NULL ? EVP_sha1() : sha1; /* there was no memory that once */
+    if (EVP_Digest(text, length, digest, &size, found, NULL) != 1)
         return -1;
     EVP_EncodeBlock((unsigned char *)accept, digest, (int)size);
     return 0;
