@@ -68,11 +68,19 @@ void takeover_look_through(takeover_look look, void *argument)
     }
 }
 
-bool takeover_is_listener(int descriptor)
+/* Returns 1 or 0; -1: the system does not tell, and so nothing is to be done to it. */
+static int listens(int descriptor)
 {
     int value = 0;
     socklen_t length = sizeof value;
-    return getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) == 0 && value != 0;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) != 0)
+        return -1;
+    return value != 0;
+}
+
+bool takeover_is_listener(int descriptor)
+{
+    return listens(descriptor) == 1;
 }
 
 /* Whether it is a connection that was accepted on one of our ports, alive or dead. */
@@ -81,7 +89,7 @@ bool takeover_is_accepted(int descriptor)
     struct sockaddr_storage local;
     socklen_t length = sizeof local;
     if (getsockname(descriptor, (struct sockaddr *)&local, &length) != 0 ||
-        takeover_is_listener(descriptor))
+        listens(descriptor) != 0)
         return false;
     uint16_t port = address_port((struct sockaddr *)&local);
     for (size_t i = 0; i < takeover.listener_count; i++)
@@ -330,7 +338,7 @@ void takeover_refuse(const struct takeover_connection *connection, const char *t
     int held = fcntl(connection->descriptor, F_DUPFD_CLOEXEC, descriptor_floor());
     if (held < 0)
         return;
-    if (socket_cookie(held) == connection->cookie) {
+    if (connection->cookie != 0 && socket_cookie(held) == connection->cookie) {
         if (length > 0)
             send(held, text, length, MSG_NOSIGNAL | MSG_DONTWAIT);
         shutdown(held, SHUT_RDWR);
