@@ -80,11 +80,13 @@ void output_drop(struct session *session)
     session->last = first;
 }
 
-/* A socket that takes no more: its end is reported to the loop as an event of its own. */
+/* A socket that takes no more, or what has to go out cannot: its end is reported to the loop as an
+   event of its own. */
 static void output_broken(struct session *session)
 {
     session->broken = true;
     output_discard(session);
+    shutdown(session->socket, SHUT_RDWR);
 }
 
 /*
@@ -142,10 +144,8 @@ static bool send_or_queue(struct session *session, const struct iovec *parts, si
         return true;
     if (enqueue(session, parts, count, sent))
         return true;
-    if (sent > 0) { /* half a frame is out and there is no memory for the rest */
+    if (sent > 0) /* half a frame is out and there is no memory for the rest */
         output_broken(session);
-        shutdown(session->socket, SHUT_RDWR);
-    }
     return false;
 }
 
@@ -192,10 +192,8 @@ void output_cork(struct session *session)
 
 void output_uncork(struct session *session)
 {
-    if (!flush_cork(session)) { /* answers were promised that no memory is left for */
+    if (!flush_cork(session)) /* answers were promised that no memory is left for */
         output_broken(session);
-        shutdown(session->socket, SHUT_RDWR);
-    }
     session->home->corked = NULL;
 }
 
