@@ -36,6 +36,7 @@ static int read_source(struct loader *loader, const struct config_source *source
         result = file_read(source->path, &buffer, why, sizeof(why));
         if (result < 0)
             problems_add(&loader->problems, (struct origin){0}, "%s", why);
+        loader->problems.refused = result == FILE_REFUSED;
     } else {
         const char *text = source->text ? source->text : "";
         buffer_add(&buffer, text, strlen(text));
@@ -233,10 +234,11 @@ int config_load(struct config *config, const struct config_source *source, FILE 
         routes_build(config, &loader.document, source->groups, &loader.problems);
     }
     document_free(&loader.document);
+    bool refused = loader.problems.refused || loader.problems.no_memory;
     if (problems_print(&loader.problems, errors) == 0)
         return 0;
     config_free(config);
-    return -1;
+    return refused ? CONFIG_REFUSED : -1;
 }
 
 void config_free(struct config *config)

@@ -110,10 +110,13 @@ struct config_source {
     const struct option_group *groups; /* handlers; ended by a row whose name is NULL */
 };
 
+enum { CONFIG_REFUSED = -2 };
+
 /*
  * Reads, checks and fills `config`. All mistakes are written to `errors`, one line each
  * ("file:line: what was read, what is allowed"), not the first alone.
- * Returns 0, or -1 when there was any; `config` then holds nothing that must be freed.
+ * Returns 0; -1 when there was any; CONFIG_REFUSED when the system refused memory or a descriptor,
+ * which is nobody's mistake. `config` then holds nothing that must be freed.
  */
 int config_load(struct config *config, const struct config_source *source, FILE *errors);
 

@@ -24,7 +24,7 @@ static int refuse(int error, char *why, size_t size)
         snprintf(why, size, "does not exist");
     else
         snprintf(why, size, "cannot be read: %s", strerror(error));
-    return -1;
+    return error == ENOMEM || error == EMFILE || error == ENFILE ? FILE_REFUSED : -1;
 }
 
 static int check_type(const struct stat *status, char *why, size_t size)

@@ -11,9 +11,12 @@
 
 #define FILE_MAX 1048576 /* bytes: a configuration is not larger, something else may be */
 
+enum { FILE_REFUSED = -2 };
+
 /*
  * Reads `path` into `buffer`. Never waits: a FIFO or a device is refused, not opened.
- * Returns 0, or -1 with the reason in `why` ("is a directory").
+ * Returns 0, or -1 with the reason in `why` ("is a directory"); FILE_REFUSED where the reason is
+ * that the system has no memory or descriptors left.
  */
 int file_read(const char *path, struct buffer *buffer, char *why, size_t size);
 

@@ -112,10 +112,12 @@ size_t problems_print(struct problems *problems, FILE *out)
     if (problems->listed)
         qsort(problems->list, problems->listed, sizeof(*problems->list), problem_compare);
     for (size_t i = 0; i < problems->listed; i++) {
-        print_origin(problems, problems->list[i].origin, out);
-        fputc(' ', out);
-        print_shown(problems->list[i].text, out);
-        fputc('\n', out);
+        if (!problems->no_memory) { /* else some may be only what could not be kept */
+            print_origin(problems, problems->list[i].origin, out);
+            fputc(' ', out);
+            print_shown(problems->list[i].text, out);
+            fputc('\n', out);
+        }
         free(problems->list[i].text);
     }
     if (problems->no_memory) {

@@ -31,6 +31,7 @@ struct problems {
     size_t capacity;
     size_t found; /* those that are not listed included */
     bool no_memory;
+    bool refused; /* one of them is no mistake: the system refused something */
 };
 
 /* Adds one. The text says what was read, what is allowed, and what to write instead. */

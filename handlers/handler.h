@@ -84,7 +84,8 @@ struct handler {
 
     /*
      * Prepares one route. `values` are those of `options`, in their order, and live as long as the
-     * route. Stores what it needs in *state. Returns 0, or -1 with one line in `error`.
+     * route. Stores what it needs in *state. Returns 0, or -1 with one line in `error`; errno is
+     * then ENOMEM, EMFILE or ENFILE if the system has refused something: that is no mistake.
      */
     int (*start)(const struct option_value *values, void **state, char *error, size_t error_size);
     void (*stop)(void *state);

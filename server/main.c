@@ -143,8 +143,9 @@ int main(int count, char **words)
         .setting_count = line.setting_count,
         .groups = handler_groups(),
     };
-    if (config_load(&config, &source, stderr) != 0)
-        return EXIT_CONFIGURATION;
+    int loaded = config_load(&config, &source, stderr);
+    if (loaded != 0)
+        return loaded == CONFIG_REFUSED ? EXIT_SYSTEM : EXIT_CONFIGURATION;
     int status = execute(&line, &config, &blocked);
     config_free(&config);
     return status;

@@ -117,6 +117,13 @@ static int prepare_trusted(struct program *program)
     return 0;
 }
 
+/* The exit status for what errno says: a configuration can be right, and the system refuse. */
+static int status_of(int error)
+{
+    bool refused = error == ENOMEM || error == EMFILE || error == ENFILE;
+    return refused ? EXIT_SYSTEM : EXIT_CONFIGURATION;
+}
+
 /* Returns 0, or an exit status, having written why. */
 static int prepare_route(struct program *program, const struct config_route *from, const char *name,
                          FILE *errors)
@@ -135,13 +142,15 @@ static int prepare_route(struct program *program, const struct config_route *fro
         fprintf(errors, "lastcall: out of memory\n");
         return EXIT_SYSTEM;
     }
+    errno = 0;
     if (handler->start != NULL &&
         handler->start(from->values, &route->state, why, sizeof why) != 0) {
+        int status = status_of(errno);
         if (from->line > 0)
             fprintf(errors, "%s:%d: [%s]: %s\n", name, from->line, from->section, why);
         else
             fprintf(errors, "%s: [%s]: %s\n", name, from->section, why);
-        return EXIT_CONFIGURATION;
+        return status;
     }
     route->handler = handler; /* from here on there is something to stop */
     return 0;
@@ -166,8 +175,8 @@ int program_prepare(struct program *program, const struct config *config, const 
     char why[512];
     if (*config->shutdown.report != '\0' &&
         report_check(config->shutdown.report, why, sizeof why) != 0) {
+        status = status_of(errno);
         fprintf(errors, "%s: shutdown.report: %s\n", name, why);
-        status = EXIT_CONFIGURATION;
     }
     return status;
 }
