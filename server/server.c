@@ -261,9 +261,12 @@ int server_self_test(struct server *server, char *error, size_t error_size)
     }
     int client = descriptor_keep(
         socket(takeover_listener_address(0)->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (client >= 0)
+        errno = 0; /* an end of TCP is no error */
     const char *failure = client < 0 ? "making a socket" : self_test(server, client);
     if (failure != NULL)
-        snprintf(error, error_size, "self-test: %s failed: %s", failure, strerror(errno));
+        snprintf(error, error_size, "self-test: %s failed: %s", failure,
+                 errno == 0 ? "the connection was ended without an answer" : strerror(errno));
     if (client >= 0)
         close(client);
     return failure == NULL ? 0 : -1;
