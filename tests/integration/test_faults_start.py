@@ -35,11 +35,10 @@ def judge_end(scene, function, error):
         raise Wrong(f'exit status {status} without a word')
 
 
-def start(function, error, number, lasting):
+def start(function, error, number, lasting, of):
     """Starts it with that fault. Returns whether it was reached."""
     with tempfile.TemporaryDirectory(prefix='lastcall-test-') as directory, \
-            Scene(directory, armed=(function, number, ALWAYS if lasting else number, error)) \
-            as scene:
+            Scene(directory, of, (function, number, ALWAYS if lasting else number, error)) as scene:
         daemon = scene.daemon
         try:
             lastcall.wait_until(lambda: daemon.ended or daemon.logged('ready'), 10, 'ready or ended')
@@ -55,17 +54,17 @@ def start(function, error, number, lasting):
                 scene.stop()
         except (AssertionError, PeerError, OSError, IndexError) as wrong:
             last = '\n'.join(daemon.lines[-5:])
-            raise Wrong(f'{function} fails with {error} at call {number}'
+            raise Wrong(f'{of} {function} fails with {error} at call {number}'
                         f'{" and later" if lasting else ""}: {wrong}\n{last}') from None
         return scene.faults.reached() > 0
 
 
-def sweep(function, error, lasting):
+def sweep(function, error, lasting, of=''):
     """Returns (how often the fault was reached, what was wrong)."""
     reached, wrong = 0, []
     for number in LASTING if lasting else range(1, MOST + 1):
         try:
-            if not start(function, error, number, lasting):
+            if not start(function, error, number, lasting, of):
                 break
         except Wrong as what:
             wrong.append(str(what))
@@ -77,8 +76,11 @@ def sweep(function, error, lasting):
 
 class Starting(lastcall.Case):
     def sweep_all(self, lasting):
-        cases = [(function, error, lasting) for function in ERRORS for error in ERRORS[function]
-                 if function not in LOGGED and (not lasting or error not in PASSING)]
+        self.sweep_cases([(function, error, lasting) for function in ERRORS
+                          for error in ERRORS[function]
+                          if function not in LOGGED and (not lasting or error not in PASSING)])
+
+    def sweep_cases(self, cases):
         with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
             done = list(pool.map(lambda case: sweep(*case), cases))
         print('# faults reached:', sum(reached for reached, _ in done))
@@ -91,6 +93,10 @@ class Starting(lastcall.Case):
 
     def test_calls_that_go_on_failing_end_the_start_with_the_right_status_or_do_not_matter(self):
         self.sweep_all(lasting=True)
+
+    def test_libcrypto_without_memory_ends_the_start_and_does_not_crash_it(self):
+        self.sweep_cases([(function, errno.ENOMEM, lasting, 'libcrypto')
+                          for function in ('malloc', 'realloc') for lasting in (False, True)])
 
 
 if __name__ == '__main__':

@@ -3,6 +3,8 @@
 A step of the scene may fail when a call has failed, but in order: with a refusal, a Close, or an
 end of TCP. What is answered must be right, and no step may wait for an answer that does not come.
 """
+import base64
+import hashlib
 import json
 import os
 import random
@@ -177,6 +179,14 @@ class Scene:
         if answer.status != 403 and answer.status < 500:
             raise Wrong(f'{answer.status} for a page from elsewhere')
 
+    def status_page(self):
+        answer = self.get('/status')
+        for name in ('style', 'script'):
+            content = answer.body.split(f'<{name}>'.encode())[1].split(f'</{name}>'.encode())[0]
+            digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
+            if f"'sha256-{digest}'" not in answer.header('content-security-policy'):
+                raise Wrong(f'a page whose {name} no browser takes')
+
     def nowhere(self):
         try:
             self.get('/nowhere')
@@ -198,7 +208,7 @@ class Scene:
             ('fixed answer', lambda: self.get('/fixed', body=b'fixed')),
             ('redirect', lambda: self.get('/moved', 302)),
             ('page', lambda: self.get('/', method='HEAD')),
-            ('status page', lambda: self.get('/status')),
+            ('status page', self.status_page),
             ('status as JSON', lambda: json.loads(self.get('/status?json').body)),
             ('metrics', lambda: self.get('/metrics')),
             ('health', lambda: self.get('/health/ready')),
