@@ -5,6 +5,7 @@
  * made once for all of them. During a drain it comes faster, and the last one when all others have
  * gone. A watcher that has not taken the one before is left out: nothing piles up for a slow one.
  */
+#include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,30 +64,35 @@ static const char json_headers[] =
 
 /* --- the page --- */
 
-/* Writes the SHA-256 of what an element of the page contains, as a policy names it. */
-static void hash_element(const char *begin, const char *end, char hash[HASH_SIZE])
+/* Writes the SHA-256 of what an element of the page contains, as a policy names it. Returns false
+   where libcrypto cannot compute it. */
+static bool hash_element(const char *begin, const char *end, char hash[HASH_SIZE])
 {
     unsigned char digest[EVP_MAX_MD_SIZE] = {0};
     unsigned length = 0;
     const char *content = strstr(embedded_status, begin) + strlen(begin);
     const char *behind = strstr(content, end);
-    EVP_Digest(content, (size_t)(behind - content), digest, &length, EVP_sha256(), NULL);
+    if (EVP_Digest(content, (size_t)(behind - content), digest, &length, EVP_sha256(), NULL) != 1)
+        return false;
     EVP_EncodeBlock((unsigned char *)hash, digest, (int)length);
+    return true;
 }
 
 /* The browser is to run and to load what is in the page, and nothing else. */
-static void write_headers(struct status_page *page)
+static bool write_headers(struct status_page *page)
 {
     char style[HASH_SIZE];
     char script[HASH_SIZE];
-    hash_element("<style>", "</style>", style);
-    hash_element("<script>", "</script>", script);
+    if (!hash_element("<style>", "</style>", style) ||
+        !hash_element("<script>", "</script>", script))
+        return false;
     snprintf(page->headers, sizeof page->headers,
              COMMON_HEADERS
              "Content-Security-Policy: default-src 'none'; style-src 'sha256-%s'; "
              "script-src 'sha256-%s'; img-src data:; connect-src 'self'; base-uri 'none'; "
              "form-action 'none'; frame-ancestors 'none'\r\n",
              style, script);
+    return true;
 }
 
 static int status_start(const struct option_value *values, void **state, char *error,
@@ -98,7 +104,12 @@ static int status_start(const struct option_value *values, void **state, char *e
         return -1;
     }
     page->refresh = values[OPTION_REFRESH].number;
-    write_headers(page);
+    if (!write_headers(page)) {
+        snprintf(error, error_size, "libcrypto has no memory, or no SHA-256");
+        free(page);
+        errno = ENOMEM;
+        return -1;
+    }
     *state = page;
     return 0;
 }
