@@ -50,6 +50,13 @@ const char *header_find(const struct header *headers, size_t count, const char *
  */
 int handshake_check(const struct handshake_request *request, const char **key, const char **why);
 
+/*
+ * Makes libcrypto ready for all who use it, which crashes if it is left to do so itself and has no
+ * memory then. Before other threads are started. Returns 0, or -1 when it has no memory, or no
+ * SHA-1.
+ */
+int handshake_prepare(void);
+
 /* Computes Sec-WebSocket-Accept (4.2.2, step 5.4). Returns 0, or -1 when libcrypto fails. */
 int handshake_accept(const char *key, char accept[HANDSHAKE_ACCEPT_SIZE]);
 

@@ -15,6 +15,7 @@
 #include "server/arrivals.h"
 #include "server/clock.h"
 #include "server/descriptor.h"
+#include "server/handshake.h"
 #include "server/log.h"
 #include "server/machine.h"
 #include "server/memory.h"
@@ -160,6 +161,12 @@ int program_prepare(struct program *program, const struct config *config, const 
                     FILE *errors)
 {
     *program = (struct program){.config = config};
+    if (handshake_prepare() != 0) {
+        fprintf(errors,
+                "lastcall: no WebSocket could be opened: libcrypto has no memory, or no "
+                "SHA-1\n");
+        return EXIT_SYSTEM;
+    }
     program->routes = calloc(config->route_count, sizeof *program->routes);
     program->limits = calloc(config->route_count, sizeof *program->limits);
     if (program->routes == NULL || program->limits == NULL || prepare_trusted(program) != 0) {
