@@ -18,6 +18,7 @@ from peer import PeerError
 
 AT_A_TIME = 4
 MOST = 400                  # calls of one function that are made to fail, one in each start
+MOST_OF_LIBRARY = 80        # the first of them make it ready
 LASTING = (1, 2, 3, 5, 8, 13, 21, 34)
 PASSING = (errno.EINTR,)    # what is tried again until it works: never lasting
 SYSTEM = (errno.ENOMEM, errno.EMFILE, errno.EAGAIN, EAI_MEMORY)  # a mistake of nobody's
@@ -62,7 +63,8 @@ def start(function, error, number, lasting, of):
 def sweep(function, error, lasting, of=''):
     """Returns (how often the fault was reached, what was wrong)."""
     reached, wrong = 0, []
-    for number in LASTING if lasting else range(1, MOST + 1):
+    most = MOST_OF_LIBRARY if of else MOST
+    for number in LASTING if lasting else range(1, most + 1):
         try:
             if not start(function, error, number, lasting, of):
                 break
