@@ -57,6 +57,7 @@ static void wait_for_stop(struct program *program, int signals)
     for (;;) {
         poll(&event, 1, clock_poll_timeout(next_look));
         if (clock_milliseconds() >= next_look) {
+            server_look(program->server);
             next_look = clock_milliseconds() + workers_look();
             announce_alive(program->loops);
         }
@@ -78,6 +79,8 @@ static void tell_progress(void *argument, const struct shutdown_progress *progre
     const struct program *program = argument;
     announce_progress(program->tracker, progress);
     announce_alive(program->loops);
+    if (!progress->draining)
+        server_look(program->server);
     workers_look();
 }
 

@@ -188,6 +188,7 @@ struct server *server_start(const struct server_options *options, char *error, s
     pthread_mutex_init(&server->lock, NULL);
     for (size_t i = 0; i < REFUSAL_COUNT; i++)
         server->limits[i].burst = REFUSAL_BURST;
+    server->full_limit.burst = 1;
     make_token(server->token);
     workers_init(options->http_threads);
     mg_init_library(0);
@@ -275,6 +276,22 @@ int server_self_test(struct server *server, char *error, size_t error_size)
 void server_open(struct server *server)
 {
     atomic_store(&server->open, true);
+}
+
+void server_look(struct server *server)
+{
+    int64_t left_out;
+    bool full = !takeover_can_accept();
+    if (full && !server->full &&
+        log_limit_pass(&server->full_limit, clock_milliseconds(), &left_out)) {
+        server->full = true;
+        log_event(LOG_ERROR, "no descriptors are left: new connections wait",
+                  LOG_TEXT("why", strerror(errno)));
+    } else if (!full && server->full) {
+        server->full = false;
+        log_event(LOG_INFO, "there are descriptors again: new connections are served",
+                  LOG_NUMBER("sessions", tracker_sessions(server->options.tracker)));
+    }
 }
 
 size_t server_refuse_connections(void)

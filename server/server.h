@@ -63,6 +63,12 @@ int server_self_test(struct server *server, char *error, size_t error_size);
 void server_open(struct server *server);
 
 /*
+ * Looks whether connections can be accepted, and says so when that has changed. Main thread, from
+ * time to time, between server_open and server_refuse.
+ */
+void server_look(struct server *server);
+
+/*
  * Refuses new connections; those already accepted get 503. Once, when the gate is closed.
  * Responses in flight have until `deadline` (clock_milliseconds) to reach their peers.
  */

@@ -26,6 +26,8 @@ struct server {
     atomic_bool open;
     atomic_int_fast64_t deadline; /* for responses in flight; set by server_refuse */
     size_t listeners;
+    bool full;                   /* connections cannot be accepted, which was said; main thread's */
+    struct log_limit full_limit; /* of saying it */
     char token[2 * TOKEN_BYTES + 1]; /* the self-test's */
     char complaint[256];             /* the last message of CivetWeb while it starts */
     pthread_mutex_t lock;            /* guards limits */

@@ -132,6 +132,14 @@ bool takeover_waits(const struct takeover_connection *connection);
 bool takeover_peer_of(const struct takeover_connection *connection, struct sockaddr_storage *peer);
 
 /*
+ * Whether a further connection could be accepted. While it could not, for want of descriptors,
+ * CivetWeb would try again and again without a pause: so its listeners are put aside, new
+ * connections wait in the kernel, and the first call after there are descriptors again puts the
+ * listeners back. False with errno. Main thread, from time to time, until takeover_listeners.
+ */
+bool takeover_can_accept(void);
+
+/*
  * Refuses new connections from now on. Those that the kernel had accepted, but CivetWeb not yet,
  * are answered with `refusal` and closed. Once, any thread. Returns how many that were.
  */

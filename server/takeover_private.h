@@ -14,7 +14,7 @@ enum { TAKEOVER_LISTENERS_MAX = 64 };
 struct takeover_listener {
     struct sockaddr_storage address;
     int number; /* CivetWeb's */
-    int kept;   /* our dup; -1: not taken yet */
+    int kept;   /* our dup; -1: there was no descriptor for it, or it is closed */
 };
 
 struct takeover {
@@ -22,6 +22,7 @@ struct takeover {
     int quiet; /* an eventfd: the listeners of the time after */
     struct takeover_listener listeners[TAKEOVER_LISTENERS_MAX];
     size_t listener_count;
+    bool aside; /* the listeners are put aside until there are descriptors again */
 };
 
 extern struct takeover takeover;

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
@@ -7,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "server/descriptor.h"
@@ -31,13 +33,14 @@ static void look_for_listener(int descriptor, void *argument)
         return;
     setsockopt(descriptor, IPPROTO_TCP, TCP_DEFER_ACCEPT, &(int){DEFER_SECONDS}, sizeof(int));
     listener->number = descriptor;
-    listener->kept = -1;
+    listener->kept = fcntl(descriptor, F_DUPFD_CLOEXEC, descriptor_floor());
     takeover.listener_count++;
 }
 
 size_t takeover_find_listeners(size_t receive_buffer)
 {
     takeover.listener_count = 0;
+    takeover.aside = false;
     takeover_look_through(look_for_listener, NULL);
     for (size_t i = 0; i < takeover.listener_count; i++)
         tcp_bound_buffers(takeover.listeners[i].number, receive_buffer);
@@ -58,6 +61,50 @@ static void put_over(int descriptor, int number)
     syscall(SYS_dup3, descriptor, number, O_CLOEXEC);
 }
 
+static void put_aside(void)
+{
+    for (size_t i = 0; i < takeover.listener_count; i++)
+        if (takeover.listeners[i].kept >= 0)
+            put_over(takeover.quiet, takeover.listeners[i].number);
+}
+
+/* Who sleeps on a number does not see what is put over it, and so is woken first. */
+static void put_back(void)
+{
+    uint64_t count = 1;
+    ssize_t done = write(takeover.quiet, &count, sizeof count);
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    for (size_t i = 0; i < takeover.listener_count; i++)
+        if (takeover.listeners[i].kept >= 0)
+            put_over(takeover.listeners[i].kept, takeover.listeners[i].number);
+    done = read(takeover.quiet, &count, sizeof count);
+    (void)done;
+}
+
+static bool descriptors_left(void)
+{
+    int probe = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (probe < 0)
+        return errno != EMFILE && errno != ENFILE;
+    close(probe);
+    return true;
+}
+
+bool takeover_can_accept(void)
+{
+    bool left = descriptors_left();
+    int error = errno;
+    if (left == takeover.aside) {
+        takeover.aside = !left;
+        if (left)
+            put_back();
+        else
+            put_aside();
+    }
+    errno = error;
+    return left;
+}
+
 /* Says no, reads what is there so that no reset destroys the answer, and leaves. */
 static void refuse(int socket, const char *refusal, size_t length)
 {
@@ -72,12 +119,7 @@ static void refuse(int socket, const char *refusal, size_t length)
 size_t takeover_listeners(const char *refusal, size_t length)
 {
     size_t refused = 0;
-    for (size_t i = 0; i < takeover.listener_count; i++) {
-        struct takeover_listener *listener = &takeover.listeners[i];
-        listener->kept = fcntl(listener->number, F_DUPFD_CLOEXEC, descriptor_floor());
-        if (listener->kept >= 0)
-            put_over(takeover.quiet, listener->number);
-    }
+    put_aside();
     for (size_t i = 0; i < takeover.listener_count; i++) {
         int kept = takeover.listeners[i].kept;
         if (kept < 0) { /* no descriptor left: then CivetWeb's own goes, and mg_stop is slow */
