@@ -278,10 +278,10 @@ static struct loop *start_loop(size_t place, struct tracker *tracker)
         return NULL;
     }
     loop->wake.data = loop->pace.data = loop->wait.data = loop;
-    uv_timer_init(&loop->home.uv, &loop->pace); /* these two cannot fail */
-    uv_timer_init(&loop->home.uv, &loop->wait);
     error = uv_async_init(&loop->home.uv, &loop->wake, on_wake);
     if (error == 0) {
+        uv_timer_init(&loop->home.uv, &loop->pace); /* these two cannot fail */
+        uv_timer_init(&loop->home.uv, &loop->wait);
         error = -pthread_create(&loop->thread, NULL, run, loop);
         if (error == 0)
             return loop;
