@@ -100,11 +100,29 @@ ERRORS = {
     'write': [errno.EIO, errno.EINTR],
 }
 
-# What our objects call too, and why it is not swept.
-LEFT_OUT = {
-    'uv_async_send': 'libuv ends the process itself when this fails',
-    'uv_poll_start': 'fails for a handle that is being closed, and for no other',
-}
+# What our objects call too, and why it is not made to fail: (pattern of names, why).
+LEFT_OUT = [
+    (r'_\w*(cxa|errno|gmon|ITM|libc_start|stack_chk|ctype|cpucount)\w*', 'the compiler\'s'),
+    (r'__(asan|tsan|ubsan|lsan|sanitizer|interceptor)_\w+', 'a sanitizer\'s'),
+    (r'(__)?(mem|st[pr])\w+|(__)?v?sn?printf(_chk)?|\w*scanf|gmtime_r|timegm|qsort|inet_\w+|'
+     r'EVP_EncodeBlock|EVP_sha\w+', 'computes, and touches nothing else'),
+    (r'_exit|clock_gettime|closedir|free|freeaddrinfo|munmap|getenv|getpid|isatty|signal|sig\w+|'
+     r'time|unsetenv|waitpid|optarg|optind|in6addr_\w+|deflateEnd|inflateEnd|json_delete',
+     'cannot fail, or it does not matter that it does'),
+    (r'pthread_(cond|condattr|mutex|join|once)\w*', 'fails only where the program is wrong'),
+    (r'(__)?printf(_chk)?|puts|putchar|getopt_long', 'what -h, -t and -T print, before anything runs'),
+    (r'uv_async_send', 'libuv ends the process itself when this fails'),
+    (r'uv_(close|hrtime|loop_close|now|run|timer_\w+|update_time|poll_start)',
+     'fails only where the program is wrong'),
+    (r'json_\w+', 'fails when malloc of libjansson does, and that is made to fail'),
+    (r'OPENSSL_init_crypto|OSSL_LIB_CTX_get0_global_default',
+     'fails when malloc of libcrypto does, and that is made to fail'),
+    (r'ini_parse_stream', 'takes no memory from the system: inih works on the stack'),
+    (r'mg_\w+', 'fails when calls of CivetWeb do: docs/faults.md'),
+]
+
+# Libraries whose memory is made to fail, because ours has to deal with what they then return.
+LIBRARIES = ['libjansson', 'libz']
 
 
 @functools.cache

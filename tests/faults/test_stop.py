@@ -1,15 +1,11 @@
-#!/usr/bin/python3
 """A call of ours fails while the daemon stops: it ends within its time, nobody is lost from the
 counts, and the exit status is true."""
 import concurrent.futures
 import errno
 import json
 import os
-import sys
 import tempfile
 import threading
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../support'))
 
 import lastcall
 from fault_scene import LARGE, Scene, Wrong
@@ -94,21 +90,19 @@ def stop(function, error, number, lasting, of=''):
             status = judge(scene, function, leavers)
         except (AssertionError, PeerError, OSError) as wrong:
             last = '\n'.join(daemon.lines[-5:])
-            raise Wrong(f'{function} fails with {error} at call {number}'
+            raise Wrong(f'{of} {function} fails with {error} at call {number}'
                         f'{" and later" if lasting else ""}: {wrong}\n{last}') from None
         return status if scene.faults.reached() else None
 
 
-def sweep(function, error, lasting):
+def sweep(function, error, lasting, of=''):
     """Returns (how often the fault was reached, what was wrong)."""
     reached, wrong = 0, []
     for number in LASTING if lasting else range(1, MOST + 1):
         try:
-            status = stop(function, error, number, lasting)
+            status = stop(function, error, number, lasting, of)
             if status is None:
                 break
-            if os.environ.get('FAULTS_SHOW'):
-                print(f'# {function} {error} {number} {lasting}: {status}')
         except Wrong as what:
             wrong.append(str(what))
             if len(wrong) == 3:
@@ -119,9 +113,11 @@ def sweep(function, error, lasting):
 
 class Stopping(lastcall.Case):
     def sweep_all(self, lasting):
-        cases = [(function, error, lasting) for function in ERRORS for error in ERRORS[function]
-                 if function not in LOGGED and (not lasting or error not in PASSING
-                                                         and function not in HEARD)]
+        self.sweep_cases([(function, error, lasting) for function in ERRORS
+                          for error in ERRORS[function] if function not in LOGGED
+                          and (not lasting or (error not in PASSING and function not in HEARD))])
+
+    def sweep_cases(self, cases):
         with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
             done = list(pool.map(lambda case: sweep(*case), cases))
         print('# faults reached:', sum(reached for reached, _ in done))
@@ -135,6 +131,6 @@ class Stopping(lastcall.Case):
     def test_calls_that_go_on_failing_neither_hold_the_stop_up_nor_spoil_its_counts(self):
         self.sweep_all(lasting=True)
 
-
-if __name__ == '__main__':
-    lastcall.main()
+    def test_a_report_that_there_is_no_memory_for_is_left_out_and_said(self):
+        self.sweep_cases([('malloc', errno.ENOMEM, lasting, 'libjansson')
+                          for lasting in (False, True)])
