@@ -91,18 +91,21 @@ static int explain_start(struct server *server, const char *addresses, const cha
     const char *said = server->complaint[0] != '\0' ? server->complaint : reason;
     const char *hint = "";
     bool threads = strstr(said, "thread") != NULL;
+    bool memory = strstr(said, "emory") != NULL;
     if (strchr(addresses, '[') != NULL && mg_check_feature(MG_FEATURES_IPV6) == 0)
         hint = "; this build of CivetWeb has no IPv6";
     if (threads)
         snprintf(error, error_size, "server.http_threads = %u cannot be had: %s",
                  server->options.http_threads, said);
+    else if (memory)
+        snprintf(error, error_size, "CivetWeb cannot be started: %s", said);
     else
         snprintf(error, error_size, "cannot listen on %s: %s%s", addresses, said, hint);
     if (server->context != NULL) { /* it goes on with fewer threads; we do not */
         workers_release();
         mg_stop(server->context);
     }
-    errno = threads ? EAGAIN : EADDRNOTAVAIL;
+    errno = threads ? EAGAIN : memory ? ENOMEM : EADDRNOTAVAIL;
     return -1;
 }
 
