@@ -43,6 +43,17 @@ class Leaver(threading.Thread):
             self.peer.close_socket()
 
 
+def read_rest(waiting):
+    """A response in flight is finished, or cut where its file can no longer be sent."""
+    try:
+        waiting.read(len(LARGE))
+    except PeerError as why:
+        if 'nothing from the server' in str(why):
+            raise
+    finally:
+        waiting.close_socket()
+
+
 def judge(scene, function, leavers):
     """What must hold whatever has failed."""
     daemon = scene.daemon
@@ -82,11 +93,10 @@ def stop(function, error, number, lasting, of=''):
             waiting = scene.peer()
             waiting.send(request_head('/files/large.bin'))
             lastcall.wait_until(lambda: scene.count()['open'] == len(leavers), 5, 'open')
+            waiting.read_until(b'\r\n\r\n')
             scene.faults.arm(function, number, ALWAYS if lasting else number, error)
             daemon.send_signal()
-            waiting.read_until(b'\r\n\r\n')
-            waiting.read(len(LARGE))
-            waiting.close_socket()
+            read_rest(waiting)
             status = judge(scene, function, leavers)
         except (AssertionError, PeerError, OSError) as wrong:
             last = '\n'.join(daemon.lines[-5:])
