@@ -106,7 +106,9 @@ uint64_t machine_memory_limit(const char *mount, const char *own)
 
 uint64_t machine_memory(void)
 {
-    uint64_t all = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long size = sysconf(_SC_PAGESIZE);
+    uint64_t all = pages <= 0 || size <= 0 ? INT64_MAX : (uint64_t)pages * (uint64_t)size;
     uint64_t limit = machine_memory_limit(MACHINE_MOUNT, MACHINE_OWN);
     return limit < all ? limit : all;
 }

@@ -12,7 +12,7 @@
 /* Its affinity, bounded by the quota of its control group; at least 1. */
 size_t machine_processors(void);
 
-/* Bytes: the machine's, bounded by the limit of its control group. */
+/* Bytes: the machine's, bounded by the limit of its control group; INT64_MAX where nobody tells. */
 uint64_t machine_memory(void);
 
 /* --- for tests: `mount` is where control groups are mounted, `own` says which are ours --- */
