@@ -72,13 +72,14 @@ static void put_aside(void)
 static void put_back(void)
 {
     uint64_t count = 1;
-    ssize_t done = write(takeover.quiet, &count, sizeof count);
+    ssize_t written = write(takeover.quiet, &count, sizeof count);
+    (void)written;
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     for (size_t i = 0; i < takeover.listener_count; i++)
         if (takeover.listeners[i].kept >= 0)
             put_over(takeover.listeners[i].kept, takeover.listeners[i].number);
-    done = read(takeover.quiet, &count, sizeof count);
-    (void)done;
+    while (read(takeover.quiet, &count, sizeof count) > 0)
+        ; /* it is quiet again */
 }
 
 static bool descriptors_left(void)

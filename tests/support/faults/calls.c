@@ -153,16 +153,14 @@ _Static_assert(CALL_COUNT < (int)FAULTS_MAX, "there is room for all in the file"
     }
 CALLS(STUB)
 
-/* What a function takes at its end, where that depends: one pointer or number. */
-#define REST(argument, last)                                                                       \
-    va_list list;                                                                                  \
-    va_start(list, last);                                                                          \
-    void *argument = va_arg(list, void *);                                                         \
-    va_end(list)
+/* Those that take one thing more, or nothing: a pointer or a number. */
 
 static int stub_open(const char *path, int flags, ...)
 {
-    REST(mode, flags);
+    va_list list;
+    va_start(list, flags);
+    void *mode = va_arg(list, void *);
+    va_end(list);
     const int error = faults_due(CALL_open);
     return error == 0 ? open(path, flags, (mode_t)(uintptr_t)mode) : MINUS_ONE;
 }
@@ -170,14 +168,20 @@ static int stub_open(const char *path, int flags, ...)
 /* Only what makes a descriptor. */
 static int stub_fcntl(int descriptor, int command, ...)
 {
-    REST(argument, command);
+    va_list list;
+    va_start(list, command);
+    void *argument = va_arg(list, void *);
+    va_end(list);
     const int error = command == F_DUPFD_CLOEXEC ? faults_due(CALL_fcntl) : 0;
     return error == 0 ? fcntl(descriptor, command, argument) : MINUS_ONE;
 }
 
 static int stub_ioctl(int descriptor, unsigned long request, ...)
 {
-    REST(argument, request);
+    va_list list;
+    va_start(list, request);
+    void *argument = va_arg(list, void *);
+    va_end(list);
     const int error = faults_due(CALL_ioctl);
     return error == 0 ? ioctl(descriptor, request, argument) : MINUS_ONE;
 }

@@ -82,6 +82,8 @@ static void replace(uintptr_t base, const struct dynamic *dynamic)
 {
     for (size_t i = 0; i < 2; i++) {
         const size_t count = dynamic->sizes[i] / sizeof(ElfW(Rela));
+        if (dynamic->symbols == NULL || dynamic->relocations[i] == NULL)
+            continue;
         for (size_t j = 0; j < count; j++) {
             const ElfW(Rela) *relocation = &dynamic->relocations[i][j];
             const ElfW(Sym) *symbol = &dynamic->symbols[ELF64_R_SYM(relocation->r_info)];
