@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdint.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -53,9 +54,10 @@ int folder_open_file(int folder, const char *path, struct stat *about)
     int file = open_below(folder, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     if (file < 0)
         return -1;
-    if (fstat(file, about) == 0 && S_ISREG(about->st_mode))
+    bool known = fstat(file, about) == 0;
+    if (known && S_ISREG(about->st_mode))
         return file;
-    int reason = S_ISDIR(about->st_mode) ? EISDIR : ENOENT;
+    int reason = known && S_ISDIR(about->st_mode) ? EISDIR : ENOENT;
     close(file);
     errno = reason;
     return -1;
