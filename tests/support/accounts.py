@@ -137,7 +137,8 @@ class Accounts:
             return
         ended = collections.Counter(line['outcome'] for line in self.closed_lines())
         for name in OUTCOMES:
-            self.expect(stopped[name] <= ended[name], f'{stopped[name]} {name}, {ended[name]} lines')
+            self.expect(stopped[name] <= ended[name],
+                        f'{stopped[name]} {name}, {ended[name]} lines')
         self.expect(stopped['forced'] == ended['forced'],
                     f'{stopped["forced"]} forced, {ended["forced"]} lines')
 
@@ -161,7 +162,8 @@ class Accounts:
         status = 143 if self.round.hurried else 1 if bad > allowed else 0
         self.expect(self.round.returned == stopped['status'] == status,
                     f'exit status {self.round.returned}, logged {stopped["status"]}, not {status}')
-        self.expect(stopped['mg_stop'] == 'returned' or self.round.hurried, 'mg_stop did not return')
+        self.expect(stopped['mg_stop'] == 'returned' or self.round.hurried,
+                    'mg_stop did not return')
         if self.round.kind.name in ('polite', 'certain', 'mixed'):
             self.expect(bad == 0, f'{bad} forced or cut, but nobody was silent')
         if self.round.kind.name == 'late':
@@ -170,7 +172,7 @@ class Accounts:
             self.expect(stopped['http_cut'] == slow, f'{stopped["http_cut"]} cut of {slow}')
 
     def check_refused(self, stopped):
-        """Refusals since the signal: those that were read, and no more than those who cannot know."""
+        """Refusals since the signal: those that were read, and no more than may have been."""
         guests = self.guests.values()
         away = sum(1 for guest in guests if guest.sent_away())
         unknown = sum(1 for guest in guests if not guest.answered()

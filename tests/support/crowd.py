@@ -20,8 +20,8 @@ RSV1 = 4
 TAIL = b'\0\0\xff\xff'  # RFC 7692, section 7.2.1
 BIND_ADDRESS_NO_PORT = 24
 READ_SIZE = 1 << 18
-KNOWN = ('source', 'asked_at', 'status', 'text', 'length', 'body', 'sent', 'echoed',
-         'close_read', 'close_read_at', 'close_sent', 'close_sent_at', 'erred_at', 'babbled', 'left_at', 'end',
+KNOWN = ('source', 'asked_at', 'status', 'text', 'length', 'body', 'sent', 'echoed', 'close_read',
+         'close_read_at', 'close_sent', 'close_sent_at', 'erred_at', 'babbled', 'left_at', 'end',
          'end_at', 'closed_at')  # what is told of one
 
 

@@ -77,14 +77,14 @@ def pick(dice, weights):
 
 class Round:
     """The crowd of one round, and the facts that the accounts are made of."""
-    pages, large = PAGES, '/files/large'
+    pages, large, sizes = PAGES, '/files/large', ways.SIZES
 
     def __init__(self, seed, number, guests):
         self.dice = random.Random(f'{seed}.{number}')
         self.kind = pick(self.dice, {kind: kind.share for kind in KINDS})
         self.lasting = self.kind.lasting
         self.span = self.dice.uniform(0.02, 0.3) * TIME_FACTOR ** 0.5
-        self.signal_after = self.dice.uniform(0.2, 1.2) * self.span
+        self.signal_after = self.dice.uniform(0.3, 1.6) * self.span
         factor = TIME_FACTOR if self.kind.close_timeout < 1000 else 1
         self.close_timeout = self.kind.close_timeout * factor / 1000
         self.timeout = self.kind.timeout * factor / 1000
@@ -167,7 +167,8 @@ class Round:
         await asyncio.gather(*(guest.until(guest.answered) for guest in watchers))
         living += [asyncio.create_task(self._live(guest)) for guest in self.guests[WATCHERS:]]
         await self._signals(daemon)
-        self.returned = await asyncio.to_thread(daemon.process.wait, scaled(PATIENCE) + self.timeout)
+        patience = self.timeout + scaled(PATIENCE)
+        self.returned = await asyncio.to_thread(daemon.process.wait, patience)
         self.over = True
         for guest in self.guests:
             guest.stir()

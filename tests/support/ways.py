@@ -2,7 +2,7 @@
 
 A way is a coroutine way(guest, dice); what it decides it takes from `dice`, a random.Random of its
 own. Guests that are cut off in the middle of it raise Ended; that is no error. `guest.crowd.span`
-is the time, in seconds, over which things are to happen.
+is the time, in seconds, over which things are to happen, `guest.crowd.sizes` those of messages.
 """
 from crowd import Ended  # noqa: F401 (whoever runs a way wants to know it)
 from peer import BINARY, PING, TEXT, frame, request_head, upgrade_head
@@ -16,10 +16,10 @@ BAD_FRAMES = [frame(TEXT, b'unmasked', mask=None), frame(3, b'reserved'), frame(
               frame(BINARY, b'', claim=1 << 40)]
 
 
-async def talk(guest, dice, most=6, sizes=SIZES):
+async def talk(guest, dice, most=6):
     """Says a few things, and waits for all echoes now and then."""
     for _ in range(dice.randrange(most)):
-        size = dice.choice(sizes)
+        size = dice.choice(guest.crowd.sizes)
         if dice.random() < 0.5:
             await guest.say((b'%08d ' % guest.sent * (size // 9 + 1))[:size], TEXT)
         else:
