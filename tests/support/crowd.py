@@ -54,6 +54,7 @@ class Guest:
         self.socket = None
         self.reader = None
         self.waiters = []
+        self.dismissed = False    # it need not wait for anything any more
         self.buffer = bytearray()
         self.compressing = False
         self.parts = []           # of a message in fragments
@@ -212,7 +213,7 @@ class Guest:
         loop = asyncio.get_running_loop()
         deadline = None if seconds is None else loop.time() + seconds
         timer = None if seconds is None else loop.call_at(deadline, self.stir)
-        while not (condition() or self.end or self.crowd.over
+        while not (condition() or self.end or self.crowd.over or self.dismissed
                    or (deadline is not None and loop.time() >= deadline)):
             waiter = loop.create_future()
             self.waiters.append(waiter)
@@ -223,6 +224,10 @@ class Guest:
 
     async def pause(self, seconds):
         await self.until(lambda: False, seconds)
+
+    def dismiss(self):
+        self.dismissed = True
+        self.stir()
 
     def stir(self):
         """Lets who waits for it look again."""
