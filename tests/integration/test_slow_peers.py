@@ -57,7 +57,7 @@ class HalfClose(lastcall.Case):
     """A peer sends, closes, and ends its own side of TCP; then it reads, and slowly."""
 
     def everything_comes(self, payloads, *settings):
-        daemon = self.daemon(*settings)
+        daemon = self.daemon('shutdown.timeout=60s', 'shutdown.close_timeout=50s', *settings)
         peer = self.websocket(daemon, receive_buffer=4096)
         peer.send(b''.join(frame(BINARY, payload) for payload in payloads) + close_frame(1000))
         peer.half_close()
