@@ -195,6 +195,7 @@ void announce_result(const struct tracker *tracker, const struct shutdown_result
     const struct tracker_report all = result->all;
     struct tracker_timing timing = {0};
     tracker_timings(tracker, &timing);
+    log_alone(); /* CivetWeb's threads may be left behind, and `stopped` is the last line */
     if (log_terminal())
         log_live(NULL);
     tell_routes(tracker);

@@ -42,6 +42,8 @@ static struct {
     bool live_changed;
     bool stopping;
     bool stopped;
+    bool alone;      /* lines of one thread only are taken: */
+    pthread_t taken; /* this one's */
 } logger = {
     .level = LOG_INFO,
     .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -220,6 +222,10 @@ void log_live(const char *text)
 static void enqueue(const char *text, size_t length, size_t most)
 {
     pthread_mutex_lock(&logger.lock);
+    if (logger.alone && !pthread_equal(logger.taken, pthread_self())) {
+        pthread_mutex_unlock(&logger.lock);
+        return;
+    }
     if (logger.queue == NULL) {
         pthread_mutex_unlock(&logger.lock);
         write_all(text, length);
@@ -235,6 +241,14 @@ static void enqueue(const char *text, size_t length, size_t most)
         if (logger.count++ == 0)
             pthread_cond_signal(&logger.changed);
     }
+    pthread_mutex_unlock(&logger.lock);
+}
+
+void log_alone(void)
+{
+    pthread_mutex_lock(&logger.lock);
+    logger.alone = true;
+    logger.taken = pthread_self();
     pthread_mutex_unlock(&logger.lock);
 }
 

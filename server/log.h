@@ -41,6 +41,10 @@ int log_start(enum log_level level, enum log_format format);
 /* Writes what is queued, for at most `milliseconds`, and ends the thread. */
 void log_stop(int milliseconds);
 
+/* From now on takes lines of the calling thread alone: what it says last is the last line, whatever
+   threads that could not be ended still do. */
+void log_alone(void);
+
 /* How many lines have found the queue full, all together. */
 uint64_t log_lost(void);
 

@@ -374,6 +374,35 @@ START_TEST(lines_are_written_directly_before_the_start_and_after_the_stop)
 }
 END_TEST
 
+static void *log_behind(void *argument)
+{
+    log_event(LOG_ERROR, argument, LOG_NUMBER("a", 1));
+    log_frequent("frequent\n", strlen("frequent\n"));
+    return NULL;
+}
+
+START_TEST(what_one_thread_says_alone_is_the_end_of_the_log)
+{
+    static char others[] = "others";
+    char text[1024];
+    pthread_t thread;
+    int errors = catch_errors();
+    ck_assert_int_eq(log_start(LOG_INFO, LOG_FORMAT_TEXT), 0);
+    log_alone();
+    log_event(LOG_INFO, "last", LOG_NUMBER("a", 2));
+    ck_assert_int_eq(pthread_create(&thread, NULL, log_behind, others), 0);
+    pthread_join(thread, NULL);
+    log_stop(LONG);
+    ck_assert_int_eq(pthread_create(&thread, NULL, log_behind, others), 0);
+    pthread_join(thread, NULL);
+    close(STDERR_FILENO);
+    text[read(errors, text, sizeof text - 1)] = '\0';
+    ck_assert_ptr_nonnull(strstr(text, "last a=2\n"));
+    ck_assert_ptr_null(strstr(text, "others"));
+    ck_assert_ptr_null(strstr(text, "frequent"));
+}
+END_TEST
+
 START_TEST(lines_above_the_level_are_not_written)
 {
     char text[4096];
@@ -417,6 +446,7 @@ int main(void)
     tcase_add_test(tests, what_is_said_seldom_has_room_where_frequent_lines_are_lost);
     tcase_add_test(tests, stopping_the_log_waits_no_longer_than_it_was_told);
     tcase_add_test(tests, lines_are_written_directly_before_the_start_and_after_the_stop);
+    tcase_add_test(tests, what_one_thread_says_alone_is_the_end_of_the_log);
     tcase_add_loop_test(tests, lines_above_the_level_are_not_written, 0, LOG_DEBUG + 1);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
