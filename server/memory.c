@@ -85,10 +85,11 @@ static size_t whose_turn(const struct memory_share *share)
 struct holder *memory_relieve(struct memory_share *share)
 {
     struct memory *memory = share->memory;
+    if (atomic_load_explicit(&memory->asked[share->place], memory_order_relaxed))
+        atomic_exchange(&memory->asked[share->place], false); /* before it looks what is held */
     size_t held = atomic_load_explicit(&memory->held, memory_order_relaxed);
     if (held <= memory->limit)
         return NULL;
-    atomic_store(&memory->asked[share->place], false);
     size_t turn = whose_turn(share);
     if (turn != share->place) {
         if (!atomic_exchange(&memory->asked[turn], true))
