@@ -334,6 +334,10 @@ static void ask_for_memory(void *argument, size_t place)
 
 struct loops *loops_start(size_t count, struct tracker *tracker)
 {
+    if (count > MEMORY_SHARES_MAX) {
+        errno = EINVAL;
+        return NULL;
+    }
     struct loops *loops = calloc(1, sizeof *loops + count * sizeof *loops->loop);
     if (loops == NULL)
         return NULL;

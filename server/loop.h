@@ -15,8 +15,8 @@
 struct loops;
 
 /*
- * Starts `count` loops, each on a thread of its own, and registers them with the tracker, which
- * makes them drain. Returns NULL with errno when the system refuses.
+ * Starts `count` loops, at most MEMORY_SHARES_MAX, each on a thread of its own, and registers them
+ * with the tracker, which makes them drain. Returns NULL with errno when the system refuses.
  */
 struct loops *loops_start(size_t count, struct tracker *tracker);
 

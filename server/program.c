@@ -200,6 +200,14 @@ static int lowest_free(void)
     return descriptor;
 }
 
+static size_t loop_count(const struct config *config)
+{
+    if (config->server.loops != OPTION_AUTO)
+        return (size_t)config->server.loops;
+    size_t processors = machine_processors();
+    return processors < MEMORY_SHARES_MAX ? processors : MEMORY_SHARES_MAX;
+}
+
 static int set_limits(struct program *program, char *error, size_t error_size)
 {
     const struct config *config = program->config;
@@ -210,8 +218,7 @@ static int set_limits(struct program *program, char *error, size_t error_size)
         return EXIT_SYSTEM;
     }
     floor += server_descriptors((unsigned)config->server.http_threads, config->server.listen_count);
-    program->loop_count =
-        config->server.loops == OPTION_AUTO ? machine_processors() : (size_t)config->server.loops;
+    program->loop_count = loop_count(config);
     size_t needed = (size_t)floor + DESCRIPTORS_RESERVE + program->loop_count * DESCRIPTORS_OF_LOOP;
     size_t wanted =
         config->limits.connections == OPTION_AUTO ? 1 : (size_t)config->limits.connections;

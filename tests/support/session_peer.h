@@ -1,7 +1,7 @@
 /*
  * session_peer: sessions on a loop of their own and the peer at the other end, for the unit tests.
  *
- * A host is a tracker, one loop and one route whose handler a test brings along. What a handler
+ * A host is a tracker, a loop and one route whose handler a test brings along. What a handler
  * says of itself goes into the notes, one text that any thread can wait for.
  */
 #ifndef LASTCALL_TESTS_SUPPORT_SESSION_PEER_H
@@ -79,7 +79,10 @@ struct host {
     struct tracker *tracker;
     struct loops *loops;
     int listener;
-    int send_buffer; /* of the session's socket; 0: as it is */
+    int send_buffer;     /* of the session's socket; 0: as it is */
+    int window_bits;     /* sessions compress; 0: they do not */
+    size_t loop_count;   /* 0: one */
+    size_t memory_limit; /* 0: none */
 };
 
 static inline void note_close(struct session *session, uint16_t code)
@@ -105,8 +108,11 @@ static inline struct host make_host(void (*message)(struct session *, enum messa
 static inline void host_start(struct host *host)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    host->tracker = tracker_new(100, 1);
-    host->loops = loops_start(1, host->tracker);
+    size_t loop_count = host->loop_count == 0 ? 1 : host->loop_count;
+    host->tracker = tracker_new(100, loop_count);
+    if (host->memory_limit > 0)
+        tracker_memory(host->tracker)->limit = host->memory_limit;
+    host->loops = loops_start(loop_count, host->tracker);
     ck_assert_ptr_nonnull(host->loops);
     host->route = (struct route){.name = "/test",
                                  .path = "/test",
@@ -145,6 +151,7 @@ static inline int host_connect_with(struct host *host, int receive_buffer,
                     &(struct session_opening){.client = (struct sockaddr *)&address,
                                               .headers = headers,
                                               .header_count = header_count,
+                                              .window_bits = host->window_bits,
                                               .asked_at = clock_microseconds()});
     ck_assert_ptr_nonnull(session);
     loops_add(host->loops, session);
@@ -217,6 +224,8 @@ static inline void peer_close(int peer, uint16_t code)
 /* What peer_read has read. */
 static struct {
     int opcode; /* or FRAME_END */
+    bool compressed;
+    bool may_be_compressed;
     size_t length;
     uint8_t payload[PAYLOAD_MAX + 1]; /* ended by a zero */
 } frame;
@@ -244,7 +253,9 @@ static inline void peer_read(int peer)
     frame.opcode = FRAME_END;
     if (!peer_read_bytes(peer, header, sizeof header))
         return;
-    MUST((header[0] & 0xf0) == 0x80 && (header[1] & 0x80) == 0);
+    frame.compressed = (header[0] & 0x40) != 0;
+    MUST((header[0] & 0xb0) == 0x80 && (header[1] & 0x80) == 0);
+    MUST(frame.may_be_compressed || !frame.compressed);
     size_t more = header[1] < 126 ? 0 : header[1] == 126 ? 2 : 8;
     frame.length = more == 0 ? header[1] : 0;
     MUST(more == 0 || peer_read_bytes(peer, extended, more));
