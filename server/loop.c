@@ -310,19 +310,16 @@ static bool join_loop(struct loop *loop, int64_t deadline)
     return ended;
 }
 
-/* Returns whether all have ended, and been freed. */
+/* Returns whether all have ended, and been freed: none before, as any may still ask another. */
 static bool stop_all(struct loops *loops, int64_t deadline)
 {
     bool all = true;
     for (size_t i = 0; i < loops->count; i++)
         post(loops->loop[i], NULL, ASKED_STOP);
-    for (size_t i = 0; i < loops->count; i++) {
-        struct loop *loop = loops->loop[i];
-        if (join_loop(loop, deadline))
-            free_loop(loop);
-        else
-            all = false;
-    }
+    for (size_t i = 0; i < loops->count; i++)
+        all = join_loop(loops->loop[i], deadline) && all;
+    for (size_t i = 0; all && i < loops->count; i++)
+        free_loop(loops->loop[i]);
     return all;
 }
 
