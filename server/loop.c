@@ -93,13 +93,13 @@ static void drain_rest(struct session_home *home)
         older = session_older(session);
         session_drain(session, true);
     }
+    session_relieve(home);
 }
 
 /* Every session that is due by now, the oldest first. What is due together counts as one moment:
    with no spread all have until `close_timeout` after the beginning of the drain. */
-static void on_pace(uv_timer_t *timer)
+static void drain_due(struct loop *loop)
 {
-    struct loop *loop = timer->data;
     struct session_home *home = &loop->home;
     int64_t elapsed = (int64_t)uv_now(&home->uv) - loop->drain_began;
     size_t due = pace_due(loop->to_drain, elapsed - phase(loop), home->plan.spread);
@@ -111,6 +111,14 @@ static void on_pace(uv_timer_t *timer)
         loop->drained++;
         session_drain(session, false);
     }
+}
+
+static void on_pace(uv_timer_t *timer)
+{
+    struct loop *loop = timer->data;
+    struct session_home *home = &loop->home;
+    drain_due(loop);
+    session_relieve(home);
     if (loop->drained < loop->to_drain && home->next_to_drain != NULL)
         return;
     if (home->watchers > 0 && !tracker_only_last(home->tracker))
