@@ -3,6 +3,16 @@
 
 /* --- loops --- */
 
+/* Waits until the kernel's buffers are full: nothing more happens to what is queued. */
+static void settle(struct host *host)
+{
+    size_t before;
+    do {
+        before = memory_of(host)->held;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000L * SHORT}, NULL);
+    } while (memory_of(host)->held != before);
+}
+
 START_TEST(a_loop_that_sleeps_closes_its_largest_when_another_one_sees_that_it_is_too_much)
 {
     enum { MUCH = 700000, MORE = 270000 };
@@ -12,6 +22,7 @@ START_TEST(a_loop_that_sleeps_closes_its_largest_when_another_one_sees_that_it_i
     int much = slow_peer(&host); /* one on each loop */
     int more = slow_peer(&host);
     queue(much, "queue", MUCH);
+    settle(&host);
     ck_assert_uint_eq(memory_of(&host)->relieved, 0);
     queue(more, "later", MORE);
     reads_some_and_1013(much, MUCH);
@@ -42,6 +53,7 @@ START_TEST(a_loop_can_still_be_asked_when_it_has_ended_before_the_one_that_asks)
     int much = slow_peer(&host); /* one on each loop */
     int more = slow_peer(&host);
     queue(much, "queue", 700000);
+    settle(&host);
     peer_say(more, "later 270000");
     notes_wait("asking;");
     ck_assert_int_eq(loops_stop(host.loops, clock_milliseconds() + PATIENCE_MS), 0);
@@ -70,8 +82,9 @@ START_TEST(last_words_that_are_too_much_are_taken_back_when_their_turn_has_come)
                                           .wait_until = clock_milliseconds() + PATIENCE_MS});
     int first = slow_peer(&host);
     int second = slow_peer(&host);
-    queue(first, "queue", 100000); /* the kernel's buffers are full: nothing else will happen */
+    queue(first, "queue", 100000);
     queue(second, "queue", 100001);
+    settle(&host);
     host_drain(&host);
     notes_wait("close 1001;"); /* and neither of them has said anything */
     ck_assert_uint_le(memory_of(&host)->held, memory_of(&host)->limit);
