@@ -12,6 +12,7 @@
 #include "server/deflate.h"
 #include "server/route.h"
 #include "server/session_private.h"
+#include "server/tcp.h"
 #include "server/tracker.h"
 
 void session_enter(struct session *session, enum session_state state)
@@ -128,6 +129,8 @@ void session_end(struct session *session, enum tracker_outcome outcome)
         session->code = CLOSE_ABNORMAL;
     uv_close((uv_handle_t *)&session->poll, on_handle_closed); /* leaves epoll at once */
     uv_close((uv_handle_t *)&session->timer, on_handle_closed);
+    if (outcome == OUTCOME_FORCED && !home->draining)
+        tcp_forget(session->socket);
     if (!session->broken)
         shutdown(session->socket, SHUT_RDWR); /* also where a child process should hold a copy */
     close(session->socket);

@@ -13,6 +13,12 @@ void tcp_bound_buffers(int listener, size_t receive_buffer)
         setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &(int){(int)receive_buffer}, sizeof(int));
 }
 
+void tcp_forget(int socket)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(socket, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
 static struct tcp_info tcp_info_of(int socket)
 {
     struct tcp_info info = {0};

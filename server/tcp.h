@@ -19,6 +19,9 @@
 void tcp_bound_buffers(int listener, size_t receive_buffer);
 #define TCP_UNREAD_COST 57344
 
+/* Makes `close` drop what the peer has not taken. It would stay with the kernel for minutes. */
+void tcp_forget(int socket);
+
 /* Bytes that the peer has ever sent, or acknowledged; 0 when `socket` is no TCP connection. */
 uint64_t tcp_bytes_received(int socket);
 uint64_t tcp_bytes_acknowledged(int socket);

@@ -79,24 +79,24 @@ static void check_stream(int peer, uint8_t *stream, size_t size, size_t length)
 
 START_TEST(wherever_a_peer_has_stopped_reading_what_it_reads_then_fits)
 {
-    enum { MUCH = 300000, SIZE = 2 * MUCH, A_FRAME_S_WORTH = 100000 };
+    enum { MUCH = 400000, MORE = 150000, READ_MAX = 60000, SIZE = 2 * MUCH };
     uint64_t random = (uint64_t)_i;
-    struct host host = memory_host(2 * MUCH);
+    struct host host = memory_host(540000);
     uint8_t *stream = malloc(SIZE);
     MUST(stream != NULL);
     host_start(&host);
     messages.shortest = 1;
-    messages.longest = 1 + random_below(&random, _i % 2 == 0 ? 200 : 30000);
+    messages.longest = 100 + random_below(&random, _i % 2 == 0 ? 200 : 30000);
     int stalled = slow_peer(&host);
-    int other = host_connect(&host);
+    int other = slow_peer(&host);
     queue(stalled, _i % 4 < 2 ? "queue" : "later", MUCH);
-    size_t length = random_below(&random, MUCH / 2);
+    size_t length = random_below(&random, READ_MAX);
     MUST(length == 0 || peer_read_bytes(stalled, stream, length));
-    memory_of(&host)->limit = A_FRAME_S_WORTH; /* the loop looks at it at its next turn */
-    echoes(other, "now");
+    queue(other, "later", MORE);
     peer_close(stalled, 1013);
     check_stream(stalled, stream, SIZE, length);
     close(stalled);
+    reads_all(other, MORE);
     leave(other);
     free(stream);
     end_host(&host, 2, 0, 1);
@@ -186,6 +186,25 @@ START_TEST(one_that_was_told_and_still_holds_the_most_is_cut_and_counted_once)
 }
 END_TEST
 
+START_TEST(nothing_stays_with_the_kernel_for_one_that_is_cut)
+{
+    struct host host = memory_host(400000);
+    uint8_t data[4096];
+    ssize_t got;
+    host_start(&host);
+    messages.shortest = messages.longest = 900000;
+    int peer = slow_peer(&host);
+    queue(peer, "queue", 900000);
+    notes_wait("close 1013;");
+    while ((got = recv(peer, data, sizeof data, 0)) > 0)
+        ;
+    ck_assert_int_eq(got, -1); /* and not 0: it was told that there will be no more */
+    ck_assert_int_eq(errno, ECONNRESET);
+    close(peer);
+    end_host(&host, 0, 1, 1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("session_memory");
@@ -197,6 +216,7 @@ int main(void)
     tcase_add_loop_test(tests, wherever_a_peer_has_stopped_reading_what_it_reads_then_fits, 0, 24);
     tcase_add_test(tests, the_largest_half_message_is_closed_with_1013_and_its_rest_reaches_nobody);
     tcase_add_test(tests, one_whose_frame_is_too_large_even_for_the_wait_is_cut_at_once);
+    tcase_add_test(tests, nothing_stays_with_the_kernel_for_one_that_is_cut);
     tcase_add_test(tests, one_that_was_told_and_still_holds_the_most_is_cut_and_counted_once);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
