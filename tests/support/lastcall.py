@@ -91,10 +91,11 @@ def ini(sections, routes):
 
 class Daemon:
     """A running daemon. `settings` are 'section.key=value' on top of BASE; `routes` on ROUTES.
-    `plain`: without a file, so that its embedded default is served. `raw` is the log as it came."""
+    `plain`: without a file, so that its embedded default is served. `raw` is the log as it came.
+    `group`: the file that takes the daemon into a control group when its pid is written there."""
 
     def __init__(self, directory, settings=(), routes=None, arguments=(), environment=None,
-                 descriptors=None, plain=False):
+                 descriptors=None, plain=False, group=None):
         sections = {name: dict(keys) for name, keys in BASE.items()}
         for setting in settings:
             name, value = setting.split('=', 1)
@@ -108,6 +109,8 @@ class Daemon:
             command = [PROGRAM, '-s', 'server.listen=127.0.0.1:0', *arguments]
         if descriptors:
             command = ['prlimit', f'--nofile={descriptors}:{descriptors}', '--', *command]
+        if group:
+            command = ['sh', '-c', 'echo $$ > "$0" && exec "$@"', group, *command]
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             env={**os.environ, **(environment or {})}, start_new_session=True)
