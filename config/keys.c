@@ -202,7 +202,7 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .fallback = "auto",
                     .minimum = MIB,
                     .maximum = 1024 * GIB,
-                    .automatic = "a third of what the cgroup allows, else of the machine's",
+                    .automatic = "a quarter of what the cgroup allows, else of the machine's",
                     .help = "What waits to be sent to all peers, and has arrived of messages that "
                             "are not whole yet, together, with what the kernel holds for peers "
                             "that do not read. Over it the WebSocket that holds the most is "

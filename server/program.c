@@ -29,7 +29,7 @@ enum {
     CONNECTIONS_AUTO_MAX = 100000,
     DESCRIPTORS_RESERVE = 64, /* above the floor, for everything that is not a session */
     DESCRIPTORS_OF_LOOP = 4,
-    MEMORY_SHARE = 3,
+    MEMORY_SHARE = 4,
     ADDRESS_REQUESTS_LEAST = 16,
     STALLED_PEERS = 2048,
     RECEIVE_LEAST = 16384,
@@ -51,8 +51,9 @@ static int64_t own_or(int64_t own, int64_t common)
     return own == OPTION_AUTO ? common : own;
 }
 
-/* A third and not more: what is freed may stay with the allocator while the kernel takes as much
-   again for peers that do not read, and the program itself needs some. */
+/* A quarter and not more: what is freed may stay with the allocator while the kernel takes as much
+   again for peers that do not read, it keeps some of what each peer sends, which counts for nobody
+   who is read from, and the program itself needs some. */
 static uint64_t memory_limit(const struct config *config)
 {
     int64_t limit = config->limits.memory;
