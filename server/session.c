@@ -57,6 +57,8 @@ void session_watch(struct session *session)
         wanted |= UV_READABLE;
     if (wanted == session->watched)
         return;
+    if (session->unread && (wanted & UV_READABLE) != 0 && session->begun_at != 0)
+        session->begun_at = session_now(session); /* only from now on it can become whole */
     session_hold_unread(session, (wanted & UV_READABLE) == 0 && !session->peer_fin);
     session->watched = (int8_t)wanted;
     uv_poll_start(&session->poll, wanted, on_poll); /* fails only for a handle that is closing */

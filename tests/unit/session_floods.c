@@ -1,3 +1,5 @@
+#include <poll.h>
+
 #include "tests/support/session_peer.h"
 
 enum {
@@ -5,6 +7,7 @@ enum {
     TIMEOUT = 10 * SHORT,
     LONG = 3 * TIMEOUT,
     CLOCKS_DIFFER = 5,
+    SMALL_BUFFER = 4096,
 };
 
 static const char too_many[] = "more pings, pongs or empty fragments than are allowed";
@@ -192,6 +195,51 @@ START_TEST(messages_that_arrive_whole_in_time_may_go_on_for_longer)
 }
 END_TEST
 
+/* Sends pings, and reads nothing, until the server does not read either. Returns how many. */
+static int stall(int peer)
+{
+    static const uint8_t payload[125];
+    struct pollfd event = {.fd = peer, .events = POLLOUT};
+    int sent = 0;
+    setsockopt(peer, SOL_SOCKET, SO_SNDBUF, &(int){SMALL_BUFFER}, sizeof(int));
+    for (; poll(&event, 1, SHORT) > 0; sent++)
+        peer_send(peer, 0x89, payload, sizeof payload);
+    return sent;
+}
+
+static void wait_until(int64_t time)
+{
+    while (clock_milliseconds() < time)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+START_TEST(the_time_in_which_nobody_reads_from_a_peer_does_not_count_against_its_message)
+{
+    struct host host = make_host(echo);
+    host.limits.message_timeout = 20 * SHORT;
+    host.limits.send_queue = 2 * SMALL_BUFFER;
+    host.send_buffer = SMALL_BUFFER;
+    host_start(&host);
+    setsockopt(host.listener, SOL_SOCKET, SO_RCVBUF, &(int){SMALL_BUFFER}, sizeof(int));
+    int peer = host_connect_with(&host, SMALL_BUFFER, NULL, 0);
+    int64_t began = clock_milliseconds();
+    peer_send(peer, 0x01, "be", 2);
+    int pings = stall(peer);
+    wait_until(began + 15 * SHORT);
+    for (int i = 0; i < pings; i++) {
+        peer_read(peer);
+        ck_assert_int_eq(frame.opcode, FRAME_PONG);
+    }
+    wait_until(began + 25 * SHORT);
+    peer_send(peer, 0x80, "gun", 3);
+    peer_hears(peer, "begun");
+    peer_close(peer, 1000);
+    peer_hears_close(peer, 1000, "");
+    peer_hears_end(peer);
+    host_end(&host, OUTCOME_HANDSHAKE, 1000);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("session_floods");
@@ -209,6 +257,8 @@ int main(void)
                         sizeof halves / sizeof halves[0]);
     tcase_add_test(tests, pings_between_do_not_put_the_end_of_a_message_off);
     tcase_add_test(tests, messages_that_arrive_whole_in_time_may_go_on_for_longer);
+    tcase_add_test(tests,
+                   the_time_in_which_nobody_reads_from_a_peer_does_not_count_against_its_message);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
