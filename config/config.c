@@ -187,6 +187,22 @@ static const char *write_duration(int64_t milliseconds, char text[VALUE_SIZE])
     return value_write(&config_keys[KEY_TIMEOUT].option, &value, text);
 }
 
+/* Of some keys that were written, the one that a person came to last. Returns false where one of
+   them is wrong in itself. */
+static bool find_last(const struct loader *loader, const enum key *keys, size_t count,
+                      struct origin *last)
+{
+    *last = (struct origin){0};
+    for (size_t i = 0; i < count; i++) {
+        const struct entry *entry = loader->given[keys[i]];
+        if (loader->wrong[keys[i]])
+            return false;
+        if (entry && (entry->origin.setting || (!last->setting && entry->origin.line > last->line)))
+            *last = entry->origin;
+    }
+    return true;
+}
+
 /* The stages of a stop must fit into the whole. */
 static void check_shutdown(struct loader *loader)
 {
@@ -194,19 +210,11 @@ static void check_shutdown(struct loader *loader)
     const struct config *config = loader->config;
     int64_t needed =
         config->shutdown.delay + config->shutdown.spread + config->shutdown.close_timeout;
-    struct origin origin = {0};
+    struct origin origin;
     char parts[5][VALUE_SIZE];
 
-    for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
-        const struct entry *entry = loader->given[stages[i]];
-        if (loader->wrong[stages[i]])
-            return;
-        /* Of those that were written, the one that a person came to last. */
-        if (entry &&
-            (entry->origin.setting || (!origin.setting && entry->origin.line > origin.line)))
-            origin = entry->origin;
-    }
-    if (needed <= config->shutdown.timeout)
+    if (!find_last(loader, stages, sizeof(stages) / sizeof(stages[0]), &origin) ||
+        needed <= config->shutdown.timeout)
         return;
     problems_add(&loader->problems, origin,
                  "[shutdown] timeout = %s: shorter than delay (%s), spread (%s) and close_timeout "
@@ -216,6 +224,42 @@ static void check_shutdown(struct loader *loader)
                  write_duration(config->shutdown.spread, parts[2]),
                  write_duration(config->shutdown.close_timeout, parts[3]),
                  write_duration(needed, parts[4]));
+}
+
+static void refuse_memory(struct loader *loader, struct origin origin, int64_t message,
+                          const char *of, const char *section)
+{
+    const struct option_value memory = {.number = loader->config->limits.memory};
+    const struct option_value needed = {.number = message};
+    const struct option *option = &config_keys[KEY_MEMORY].option;
+    char parts[2][VALUE_SIZE];
+
+    value_write(option, &memory, parts[0]);
+    value_write(option, &needed, parts[1]);
+    problems_add(&loader->problems, origin,
+                 "[limits] memory = %s: no message of %s has room in it (message%s%s%s); allowed: "
+                 "%s or more, or make message smaller",
+                 parts[0], parts[1], of, section, *section == '\0' ? "" : "]", parts[1]);
+}
+
+/* The memory of all holds the largest message. */
+static void check_memory(struct loader *loader)
+{
+    static const enum key keys[] = {KEY_MEMORY, KEY_MESSAGE};
+    const struct config *config = loader->config;
+    struct origin origin;
+
+    if (!find_last(loader, keys, sizeof(keys) / sizeof(keys[0]), &origin) ||
+        config->limits.memory == OPTION_AUTO)
+        return;
+    if (config->limits.message > config->limits.memory)
+        refuse_memory(loader, origin, config->limits.message, "", "");
+    for (size_t i = 0; i < config->route_count; i++) {
+        const struct config_route *route = &config->routes[i];
+        if (route->message > config->limits.memory)
+            refuse_memory(loader, (struct origin){.line = route->line}, route->message, " of [",
+                          route->section);
+    }
 }
 
 int config_load(struct config *config, const struct config_source *source, FILE *errors)
@@ -232,6 +276,7 @@ int config_load(struct config *config, const struct config_source *source, FILE 
         read_keys(&loader);
         check_shutdown(&loader);
         routes_build(config, &loader.document, source->groups, &loader.problems);
+        check_memory(&loader);
     }
     document_free(&loader.document);
     bool refused = loader.problems.refused || loader.problems.no_memory;

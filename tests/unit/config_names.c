@@ -59,6 +59,19 @@ static const struct mistake mistakes[] = {
      {NULL},
      "(default):5: [shutdown] timeout = 24h: shorter than delay (24h), spread (24h) and "
      "close_timeout (1h) together; allowed: 49h or more, or make one of them shorter\n"},
+    {"[limits]\nmemory = 2M\nmessage = 16M\n" ECHO_ROUTE,
+     {NULL},
+     "(default):3: [limits] memory = 2M: no message of 16M has room in it (message); allowed: 16M "
+     "or more, or make message smaller\n"},
+    {"[limits]\nmessage = 2147483647\n" ECHO_ROUTE,
+     {"limits.memory=1M"},
+     "-s limits.memory=1M: [limits] memory = 1M: no message of 2147483647 has room in it "
+     "(message); "
+     "allowed: 2147483647 or more, or make message smaller\n"},
+    {"[limits]\nmemory = 2M\n[route /a]\nhandler = echo\nmessage = 3M\n",
+     {NULL},
+     "(default):3: [limits] memory = 2M: no message of 3M has room in it (message of [route /a]); "
+     "allowed: 3M or more, or make message smaller\n"},
     {"[shutdown]\nspread = 1x\ndelay = 1h\n" ECHO_ROUTE,
      {NULL},
      "(default):2: spread = 1x: not a duration: write a whole number and ms, s, m or h, as in "
