@@ -206,7 +206,7 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .help = "What waits to be sent to all peers, and has arrived of messages that "
                             "are not whole yet, together, with what the kernel holds for peers "
                             "that do not read. Over it the WebSocket that holds the most is "
-                            "closed with 1013",
+                            "closed with 1013; the largest message must fit into it",
                 },
         },
     [KEY_MESSAGE] =
@@ -269,7 +269,8 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .automatic = "limits.memory / 2048, but 16k to 256k",
                     .help = "What the kernel keeps of what one peer sends and is not read yet. So "
                             "much can come in one round trip: where one peer sends much from far "
-                            "away, more is faster",
+                            "away, more is faster. The kernel gives no more than "
+                            "net.core.rmem_max",
                 },
         },
     [KEY_CONTROL_FRAMES] =
@@ -376,8 +377,8 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .minimum = 0,
                     .maximum = DAY,
                     .help = "For so long after the signal only /health/ready says that it is "
-                            "stopping "
-                            "and all else goes on, so that a load balancer can turn away first",
+                            "stopping and all else goes on, so that a load balancer can turn away "
+                            "first",
                 },
         },
     [KEY_SPREAD] =
