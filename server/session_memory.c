@@ -21,9 +21,12 @@ void session_hold_unread(struct session *session, bool unread)
 static void take_memory(struct session *session)
 {
     struct memory *memory = session->home->share.memory;
-    if (session->code != CLOSE_TRY_LATER)
+    bool first = session->code != CLOSE_TRY_LATER;
+    if (first)
         atomic_fetch_add_explicit(&memory->relieved, 1, memory_order_relaxed);
     if (session->state != SESSION_OPEN) {
+        if (first)
+            session_log_failed(session, CLOSE_TRY_LATER, why);
         session_cut(session);
         return;
     }
