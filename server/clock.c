@@ -17,6 +17,13 @@ int64_t clock_microseconds(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+int64_t clock_thread_microseconds(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
+}
+
 struct timespec clock_timespec(int64_t milliseconds)
 {
     return (struct timespec){.tv_sec = milliseconds / 1000,

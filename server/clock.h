@@ -1,5 +1,5 @@
 /*
- * clock: the two clocks that the server reads. Any thread.
+ * clock: the clocks that the server reads. Any thread.
  */
 #ifndef LASTCALL_SERVER_CLOCK_H
 #define LASTCALL_SERVER_CLOCK_H
@@ -17,6 +17,9 @@ int64_t clock_microseconds(void);
 
 /* The same moment as a timespec of CLOCK_MONOTONIC. */
 struct timespec clock_timespec(int64_t milliseconds);
+
+/* Microseconds of processor time that the calling thread has used. */
+int64_t clock_thread_microseconds(void);
 
 /* Initialises a condition whose timed waits take such a timespec. */
 void clock_condition_init(pthread_cond_t *condition);

@@ -41,7 +41,8 @@ static void on_poll(uv_poll_t *handle, int status, int events);
 
 /*
  * Watches the socket for what can be dealt with. An open session is not read from while what it
- * has to send fills half of its queue: TCP then slows down the peer that asks for so much.
+ * has to send fills half of its queue, nor while it rests: TCP then slows down the peer that asks
+ * for so much.
  */
 void session_watch(struct session *session)
 {
@@ -53,7 +54,8 @@ void session_watch(struct session *session)
     if (session->peer_fin)
         ; /* nothing more will come; epoll would go on saying so */
     else if (session->state != SESSION_OPEN ||
-             session->queued <= session_limits(session)->send_queue / 2)
+             (session->queued <= session_limits(session)->send_queue / 2 &&
+              session->rests_until <= session_now(session)))
         wanted |= UV_READABLE;
     if (wanted == session->watched)
         return;
@@ -205,6 +207,7 @@ void session_open(struct session *session, struct session_home *home)
     session->home = home;
     session->opened_at = session->heard_at = session->spoken_at = session_now(session);
     session->expires_at = session_expiry(session);
+    input_begin(session);
     frame_parser_init(&session->parser, session_limits(session)->message,
                       session->window_bits != 0);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "server/clock.h"
 #include "server/deflate.h"
 #include "server/route.h"
 #include "server/session_private.h"
@@ -10,7 +11,12 @@
 
 enum {
     MESSAGE_FIRST_CAPACITY = 65536, /* the most that is allocated on the word of a header */
-    COMPRESSED_INPUT_SIZE = 4096, /* what is read at once may expand to a thousand times as much */
+    COMPRESSED_INPUT_SIZE = 1024, /* what is read at once may expand to a thousand times as much */
+    INPUT_FIRST = 4096,           /* is read at once while nothing is known of the peer */
+    INPUT_LEAST = 512,            /* and later, so that a read is worth its call */
+    FRAMES_AT_ONCE = 128,         /* more are not to be in one read */
+    REST_FROM = 500,              /* microseconds of work on one read, after which */
+    REST_TIMES = 3,               /* so many times as long nothing more is read */
 };
 
 void input_forget(struct session *session)
@@ -158,14 +164,17 @@ static void take_control(struct session *session, const struct frame_found *foun
         output_frame(session, FRAME_PONG, found->data, found->length);
 }
 
-static void take_input(struct session *session, uint8_t *input, size_t length)
+/* Returns how many frames, or pieces of frames, there were. */
+static size_t take_input(struct session *session, uint8_t *input, size_t length)
 {
+    size_t frames = 0;
     while (session->state == SESSION_OPEN || session->state == SESSION_CLOSE_QUEUED) {
         struct frame_found found;
         size_t used;
         enum frame_event event = frame_parse(&session->parser, input, length, &used, &found);
         input += used;
         length -= used;
+        frames++;
         if (event == FRAME_DATA)
             take_data(session, &found);
         else if (event == FRAME_CONTROL)
@@ -178,8 +187,24 @@ static void take_input(struct session *session, uint8_t *input, size_t length)
         else if (session->begun_at == 0)
             session->begun_at = session_now(session);
         if (event == FRAME_NEED_MORE)
-            return;
+            break;
     }
+    return frames;
+}
+
+/*
+ * The loop's other sessions wait while this one's input is dealt with, and what that takes is the
+ * number of frames as much as their bytes: a peer that sends tiny ones is read from in small
+ * pieces. What it sent last says what comes next; nobody has more at once than twice that.
+ */
+static void adapt_input(struct session *session, size_t got, size_t frames)
+{
+    size_t most = got / frames * FRAMES_AT_ONCE;
+    if (most > 2 * (size_t)session->input_most)
+        most = 2 * (size_t)session->input_most;
+    if (most > SESSION_INPUT_SIZE)
+        most = SESSION_INPUT_SIZE;
+    session->input_most = (uint32_t)(most < INPUT_LEAST ? INPUT_LEAST : most);
 }
 
 /*
@@ -188,9 +213,31 @@ static void take_input(struct session *session, uint8_t *input, size_t length)
  */
 static size_t input_room(const struct session *session)
 {
-    size_t most = session->window_bits == 0 ? SESSION_INPUT_SIZE : COMPRESSED_INPUT_SIZE;
+    size_t most = session->input_most;
+    if (session->window_bits != 0)
+        most = COMPRESSED_INPUT_SIZE;
     uint64_t room = session_limits(session)->send_queue - session->queued;
     return session->state != SESSION_OPEN || room > most ? most : (size_t)room;
+}
+
+/* A kilobyte may expand to a megabyte, and its answer is compressed again: whose input costs the
+   loop so much has its turn less often. */
+static void rest(struct session *session, int64_t worked)
+{
+    if (worked >= REST_FROM)
+        session->rests_until = session_now(session) + 1 + worked * (1 + REST_TIMES) / 1000;
+}
+
+static void deal_with(struct session *session, uint8_t *input, size_t length)
+{
+    bool compressed = session->window_bits != 0;
+    int64_t began = compressed ? clock_thread_microseconds() : 0;
+    output_cork(session);
+    size_t frames = take_input(session, input, length);
+    output_uncork(session);
+    adapt_input(session, length, frames);
+    if (compressed)
+        rest(session, clock_thread_microseconds() - began);
 }
 
 /* Reads once. Returns false at the end of the peer's side. */
@@ -203,10 +250,12 @@ bool input_read(struct session *session)
     if (got == 0)
         return false;
     session->heard_at = session_now(session);
-    if (session->state == SESSION_OPEN || session->state == SESSION_CLOSE_QUEUED) {
-        output_cork(session);
-        take_input(session, input, (size_t)got);
-        output_uncork(session);
-    }
+    if (session->state == SESSION_OPEN || session->state == SESSION_CLOSE_QUEUED)
+        deal_with(session, input, (size_t)got);
     return true;
+}
+
+void input_begin(struct session *session)
+{
+    session->input_most = INPUT_FIRST;
 }

@@ -86,6 +86,7 @@ struct session {
     int64_t wake_at;         /* the handler wants to be woken; 0: no */
     int64_t expires_at;      /* max_age; 0: never */
     int64_t begun_at;        /* a message or frame began to arrive that is not whole; 0: none */
+    int64_t rests_until;     /* while open it is not read from before */
     struct rate messages;    /* that the peer sends */
     struct rate controls;    /* and control frames and empty fragments */
     int64_t asked_at;        /* microseconds of the same clock: the request came */
@@ -103,6 +104,7 @@ struct session {
     } client;
 
     int socket;
+    uint32_t input_most; /* bytes to read at once */
     uint16_t code;       /* of the first Close, for log and counts */
     uint8_t state;       /* enum session_state; changed by session_enter alone */
     uint8_t handles;     /* open libuv handles */
@@ -180,6 +182,9 @@ void session_advance(struct session *session);
 
 /* Reads once and deals with what came. Returns false at the end of the peer's side. */
 bool input_read(struct session *session);
+
+/* Before anything is read. */
+void input_begin(struct session *session);
 
 /* Drops the part of a message that has arrived. */
 void input_forget(struct session *session);

@@ -30,6 +30,8 @@ static int64_t session_next_time(const struct session *session)
         next = sooner(next, session->spoken_at + limits->idle_timeout);
     if (limits->message_timeout != 0 && session->begun_at != 0)
         next = sooner(next, session->begun_at + limits->message_timeout);
+    if (session->rests_until > session_now(session))
+        next = sooner(next, session->rests_until);
     return sooner(sooner(next, session->expires_at), session->wake_at);
 }
 
