@@ -16,11 +16,13 @@ Row = collections.namedtuple("Row", "label key unit target")
 #   reported  whether its report on the shutdown is read too (as report_p50_ms, report_p99_ms,
 #             report_max_ms: from the signal to a Close)
 #   peer      GO, CIVETWEB, PLAIN: lastcall itself with the file `plain`, or None
+#   abuse     the kind of abusive peer (see abuse_kinds.c) beside which the load is run a second
+#             time; of the first, without it, the numbers are alone_...
 #   turns     into how many short runs a timed round is cut; for a small difference, many
 Figure = collections.namedtuple(
     "Figure",
-    "name load rows settings status reported peer config plain files turns proof",
-    defaults=[(), 0, False, "go", None, None, {}, 1, ()],
+    "name load rows settings status reported peer config plain files turns proof abuse",
+    defaults=[(), 0, False, "go", None, None, {}, 1, (), None],
 )
 GO, CIVETWEB, PLAIN = "go", "civetweb", "plain"
 
@@ -218,6 +220,53 @@ def status_figure(count):
     )
 
 
+ABUSED = """
+[route /echo]
+handler = echo
+[route /compressed]
+handler = echo
+compression = on
+[route /health/*]
+handler = health
+"""
+ABUSES = {
+    "spin": "a process that only computes",
+    "tiny": "tiny frames, echoed and read",
+    "tiny-unread": "tiny frames, nothing read",
+    "pings": "pings",
+    "empty": "empty fragments",
+    "fragments": "1 MB in 1-byte fragments",
+    "half": "100 half messages",
+    "large": "1 MB messages",
+    "stalled": "1 MB messages, nothing read",
+    "expanding": "1 MB messages, compressed",
+    "bomb": "compressed bombs of 16 MB",
+    "handshakes": "handshakes",
+    "silent": "silent connections",
+    "headers": "200 slow headers",
+    "bodies": "200 slow bodies",
+}
+
+
+def abuse_figure(kind, label):
+    """What one abusive peer costs 100 good ones, which echo 20 messages a second each."""
+    return Figure(
+        f"abuse-{kind}",
+        ["steady", "--sessions=100"],
+        [
+            Row(f"{label}: median", "p50_us", "µs", at_most_times(1.0)),
+            Row("  99 %", "p99_us", "µs", at_most_times(1.0)),
+            Row("  median, times that without", "p50_times", "×", None),
+            Row("  99 %, times that without", "p99_times", "×", None),
+            Row("  server's load meanwhile", "cpu_percent", "%", None),
+            Row("  connections the abuser opened", "opened", "", None),
+            Row("  and had ended or refused", "lost", "", None),
+        ],
+        config=ABUSED,
+        abuse=kind,
+    )
+
+
 FIGURES = [
     Figure(
         "stop-empty",
@@ -276,4 +325,5 @@ FIGURES = [
     static_figure(4096, 50),
     status_figure(4),
     status_figure(100),
+    *(abuse_figure(kind, label) for kind, label in ABUSES.items()),
 ]

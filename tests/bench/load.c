@@ -89,26 +89,36 @@ static size_t echo_payload(const struct connection *connection, char payload[PAY
     return length;
 }
 
-static void echo_next(struct client *client, struct connection *connection)
+void echo_send(struct connection *connection)
 {
-    (void)client;
     char payload[PAYLOAD_MAX + 1];
-    connection->sequence++;
     size_t length = echo_payload(connection, payload);
     client_frame(connection, payload, length);
     client_send(connection, length);
 }
 
-static void echo_message(struct client *client, struct connection *connection,
-                         const uint8_t *payload, size_t length)
+void echo_check(const struct connection *connection, const uint8_t *payload, size_t length)
 {
     char wanted[PAYLOAD_MAX + 1];
     if (length != echo_payload(connection, wanted) || memcmp(payload, wanted, length) != 0)
         fail("connection %u: the echo of message %u is another", connection->number,
              connection->sequence);
+}
+
+static void echo_next(struct connection *connection)
+{
+    connection->sequence++;
+    echo_send(connection);
+}
+
+static void echo_message(struct client *client, struct connection *connection,
+                         const uint8_t *payload, size_t length)
+{
+    (void)client;
+    echo_check(connection, payload, length);
     if (run.measuring)
         histogram_add(&run.times, now() - connection->since);
-    echo_next(client, connection);
+    echo_next(connection);
 }
 
 static void run_echo(void)
@@ -116,7 +126,7 @@ static void run_echo(void)
     client_open(&run.client, (size_t)run.settings->sessions);
     server_settle(run.server);
     for (size_t i = 0; i < run.client.connection_count; i++)
-        echo_next(&run.client, &run.client.connections[i]);
+        echo_next(&run.client.connections[i]);
     uint64_t cpu;
     uint64_t duration = measure(&cpu);
     print_rate(duration, cpu);
@@ -154,6 +164,8 @@ static const struct mode {
      run_stop, .events.closed = stop_closed},
     {"echo", "echo on SESSIONS for a time; print messages per second and latency", run_echo,
      .events.message = echo_message, .reset = true},
+    {"steady", "echo on SESSIONS, each once in a pace, for a time; print the latency", run_steady,
+     .events.message = steady_message, .reset = true},
     {"handshakes", "open and reset sessions, SESSIONS at a time, for a time", run_handshakes,
      .events.opened = handshake_done, .reset = true, .again = true},
     {"http", "GET, each on a connection of its own, SESSIONS at a time, for a time", run_http,
@@ -182,6 +194,8 @@ static const struct choice {
     {"request", "bytes that a request is filled up to", AT(request), NUMBER, 0, 8000},
     {"bytes", "echo: a message's, default 32", AT(bytes), NUMBER, 16, PAYLOAD_MAX},
     {"ms", "of measuring, default 3000", AT(duration), NUMBER, 1, 3600000},
+    {"pace", "steady: ms from a session's message to its next, default 50", AT(pace), NUMBER, 1,
+     10000},
     {"limit", "seconds until a wait is over, default 60", AT(limit), NUMBER, 1, 3600},
     {"spread", "stop: ms; count Closes in each half s", AT(spread), NUMBER, 0, 60000},
     {"mute", "stop: answer no Close; the server waits so many ms for that", AT(close_timeout),
@@ -286,7 +300,8 @@ static struct client make_client(const struct mode *mode, const struct settings 
 
 int main(int argc, char *argv[])
 {
-    static struct settings settings = {.bytes = 32, .duration = 3000, .limit = 60, .path = "/echo"};
+    static struct settings settings = {
+        .bytes = 32, .duration = 3000, .pace = 50, .limit = 60, .path = "/echo"};
     read_options(argc, argv, &settings);
     for (size_t i = 0; i < MODE_COUNT; i++) {
         if (strcmp(argv[optind], modes[i].name) != 0)

@@ -24,6 +24,7 @@ struct settings {
     long request;
     long bytes;
     long duration; /* milliseconds */
+    long pace;     /* milliseconds */
     long limit;
     long spread;        /* milliseconds */
     long close_timeout; /* milliseconds; more than 0: no session answers its Close */
@@ -54,6 +55,15 @@ uint64_t measure(uint64_t *cpu);
 
 /* Prints how often per second and how fast something was answered, by run.times. */
 void print_rate(uint64_t duration, uint64_t cpu);
+
+/* Sends the echo message that this connection's number and sequence make, and checks one. */
+void echo_send(struct connection *connection);
+void echo_check(const struct connection *connection, const uint8_t *payload, size_t length);
+
+/* Echo at a steady pace. */
+void run_steady(void);
+void steady_message(struct client *client, struct connection *connection, const uint8_t *payload,
+                    size_t length);
 
 /* Begins anew on each connection that has done what was to be measured, for the whole time. */
 void run_handshakes(void);

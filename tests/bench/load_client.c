@@ -275,6 +275,8 @@ void client_step(struct client *client, int timeout)
     for (int i = 0; i < count; i++)
         if (events[i].data.ptr != NULL)
             dispatch(client, events[i].data.ptr, events[i].events);
+        else if (client->watched != NULL)
+            client->watched();
 }
 
 /* For the owner */

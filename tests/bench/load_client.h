@@ -67,6 +67,7 @@ struct client {
     size_t request_size;     /* the request is filled up to so many bytes by a Cookie */
     size_t message_size;     /* the largest message, or body, that may come */
     uint64_t limit;          /* when to give up (the clock of now()) */
+    void (*watched)(void);   /* what client_watch was called for is readable; NULL: nothing to do */
     int epoll;
     struct connection *connections;
     uint8_t *inputs;
@@ -88,7 +89,8 @@ void client_open(struct client *client, size_t total);
 /* Waits for events, at most `timeout` ms, and deals with a batch of them. */
 void client_step(struct client *client, int timeout);
 
-/* Makes client_step return when this descriptor is readable; it is the owner's to read. */
+/* Makes client_step return when this descriptor is readable; it is the owner's to read, at once in
+   `watched` if that is there. */
 void client_watch(struct client *client, int fd);
 
 /*

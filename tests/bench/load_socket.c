@@ -32,7 +32,7 @@ void socket_reset_on_close(int fd)
     set_option(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
 }
 
-int socket_open(unsigned number)
+int socket_open_at(unsigned host)
 {
     const int on = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -40,10 +40,15 @@ int socket_open(unsigned number)
         fail("socket: %s", strerror(errno));
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    struct sockaddr_in source = loopback(number % SOURCES, 0);
+    struct sockaddr_in source = loopback(host, 0);
     if (bind(fd, (struct sockaddr *)&source, sizeof source) < 0)
         fail("bind: %s", strerror(errno));
     return fd;
+}
+
+int socket_open(unsigned number)
+{
+    return socket_open_at(number % SOURCES);
 }
 
 int socket_connect(int fd, uint16_t port)

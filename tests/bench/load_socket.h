@@ -11,6 +11,9 @@
 /* A socket that does not block, bound to one of several addresses by its number. */
 int socket_open(unsigned number);
 
+/* Likewise, bound to 127.0.0.1 plus `host`. */
+int socket_open_at(unsigned host);
+
 /* Begins to connect it. Returns what connect does. */
 int socket_connect(int fd, uint16_t port);
 

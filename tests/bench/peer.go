@@ -35,8 +35,7 @@ func (t *tracker) goodbye(conn *websocket.Conn) {
 }
 
 // wrap counts a session from before its upgrade until its handler has returned.
-func (t *tracker) wrap(serve func(*websocket.Conn)) http.HandlerFunc {
-	upgrader := websocket.Upgrader{}
+func (t *tracker) wrap(upgrader websocket.Upgrader, serve func(*websocket.Conn)) http.HandlerFunc {
 	return func(answer http.ResponseWriter, request *http.Request) {
 		t.mutex.Lock()
 		if t.draining {
@@ -102,7 +101,8 @@ func main() {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	t := &tracker{sessions: map[*websocket.Conn]struct{}{}}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/echo", t.wrap(echo))
+	mux.HandleFunc("/echo", t.wrap(websocket.Upgrader{}, echo))
+	mux.HandleFunc("/compressed", t.wrap(websocket.Upgrader{EnableCompression: true}, echo))
 	server := &http.Server{Handler: mux}
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

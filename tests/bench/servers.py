@@ -16,6 +16,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 DEBIAN_GO_PATH = "/usr/share/gocode"
 WAIT = 30  # seconds until a server that does not start or stop is killed
 HTTP_THREADS = "128"  # what lastcall has by default
+SPIN = "spin"  # the abusive peer that talks to nobody
+SPINNING = "print(flush=True)\nwhile True: pass"
 AGAINST = "against"  # the peer is another build of lastcall
 
 
@@ -29,6 +31,7 @@ class Server:
     def __init__(self, name, command, figure, folder):
         self.name = name
         self.status = 0 if name in (GO, CIVETWEB) else figure.status
+        self.abuse = figure.abuse
         self.proof = [] if name in (GO, CIVETWEB, PLAIN) else figure.proof
         self.report = None
         self.process = subprocess.Popen(
@@ -86,6 +89,18 @@ class Server:
 
     def measure(self, command):
         """Lets the load client run against it. Returns what that printed, and the report's."""
+        if self.abuse is None:
+            return self._measure(command)
+        alone = self._measure(command)
+        with Abuser(command[0], self.abuse, self.port) as abuser:
+            run = self._measure(command)
+        run["cpu_percent"] = run["cpu_us"] * run["per_second"] / 1e4
+        for key in "p50", "p99":
+            run[f"alone_{key}_us"] = alone[f"{key}_us"]
+            run[f"{key}_times"] = run[f"{key}_us"] / alone[f"{key}_us"]
+        return {**run, **abuser.result}
+
+    def _measure(self, command):
         client = subprocess.run(
             [*command, *self.proof, f"--port={self.port}", f"--pid={self.process.pid}"],
             stdout=subprocess.PIPE,
@@ -119,6 +134,27 @@ class Server:
 
     def failure(self, what):
         return Failure(f"{self.name} {what}; its last lines:\n" + "".join(self.last_lines))
+
+
+class Abuser:
+    """An abusive peer, from when it has begun; at the end `result` says what became of it."""
+
+    def __init__(self, load, kind, port):
+        program = os.path.join(os.path.dirname(load), "abuse")
+        command = [program, kind, str(port)] if kind != SPIN else [sys.executable, "-c", SPINNING]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.result = {}
+
+    def __enter__(self):
+        if not self.process.stdout.readline():
+            raise Failure("the abusive peer has not begun")
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        last = self.process.communicate(timeout=WAIT)[0]
+        found = json.loads(last) if last else {"opened": 0, "refused": 0, "ended": 0}
+        self.result = {**found, "lost": found["refused"] + found["ended"]}
 
 
 def built(build, *names):
