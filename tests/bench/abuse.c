@@ -1,7 +1,7 @@
 /*
- * abuse: one abusive peer of the benchmark, from an address of its own, until SIGTERM or a minute
- * has passed. What the server ends is begun anew at once. Writes a line when it has begun, and at
- * the end what became of it, as JSON.
+ * abuse: an abusive peer of the benchmark, or several of a kind, from one address of their own,
+ * until SIGTERM or a minute has passed. What the server ends is begun anew at once. Writes a line
+ * when it has begun, and at the end what became of it, as JSON.
  */
 #include <errno.h>
 #include <signal.h>
@@ -36,6 +36,7 @@ struct peer {
 
 static struct {
     const struct abuse *kind;
+    size_t connections;
     struct content content;
     uint16_t port;
     char *request;
@@ -121,8 +122,8 @@ static void send_more(struct peer *peer)
 {
     const struct content *content = &us.content;
     size_t left = content->length - peer->sent;
-    if (us.kind->drip > 0 && peer->sent >= content->once && left > 1)
-        left = 1;
+    if (us.kind->drip > 0)
+        left = peer->sent < content->once ? content->once - peer->sent : 1;
     ssize_t sent = send(peer->fd, content->data + peer->sent, left, MSG_NOSIGNAL);
     if (sent <= 0)
         return; /* full; or broken, which is an event of its own */
@@ -177,7 +178,7 @@ static void dispatch(struct peer *peer, uint32_t events)
 static void tick(uint64_t moment)
 {
     const struct abuse *kind = us.kind;
-    for (struct peer *peer = us.peers; peer < us.peers + kind->connections; peer++) {
+    for (struct peer *peer = us.peers; peer < us.peers + us.connections; peer++) {
         if (peer->stage == STAGE_WAITING) {
             begin(peer);
         } else if (kind->life > 0 && moment - peer->begun > (uint64_t)kind->life * MILLISECOND) {
@@ -194,7 +195,7 @@ static void attack(void)
 {
     uint64_t end = now() + LONGEST;
     uint64_t ticked = 0;
-    for (size_t i = 0; i < us.kind->connections; i++)
+    for (size_t i = 0; i < us.connections; i++)
         begin(&us.peers[i]);
     while (!told_to_stop && now() < end) {
         struct epoll_event events[64];
@@ -226,7 +227,7 @@ static void prepare(void)
     us.request = request_compose(&plan, &us.request_length);
     if (us.kind->fill != NULL)
         us.kind->fill(&us.content);
-    us.peers = calloc(us.kind->connections, sizeof *us.peers);
+    us.peers = calloc(us.connections, sizeof *us.peers);
     us.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (us.peers == NULL || us.epoll < 0)
         fail("%s", strerror(errno));
@@ -237,11 +238,13 @@ static void prepare(void)
 int main(int argc, char *argv[])
 {
     const struct abuse *kind = abuses;
-    while (argc == 3 && kind->name != NULL && strcmp(kind->name, argv[1]) != 0)
+    bool complete = argc == 3 || argc == 4;
+    while (complete && kind->name != NULL && strcmp(kind->name, argv[1]) != 0)
         kind++;
-    us.port = (uint16_t)(argc == 3 ? strtoul(argv[2], NULL, 10) : 0);
-    if (us.port == 0 || kind->name == NULL) {
-        fputs("usage: abuse KIND PORT\n", stderr);
+    us.port = (uint16_t)(complete ? strtoul(argv[2], NULL, 10) : 0);
+    us.connections = kind->connections * (argc == 4 ? strtoul(argv[3], NULL, 10) : 1);
+    if (us.port == 0 || us.connections == 0 || kind->name == NULL) {
+        fputs("usage: abuse KIND PORT [TIMES]\n", stderr);
         for (kind = abuses; kind->name != NULL; kind++)
             fprintf(stderr, "  %-12s %s\n", kind->name, kind->help);
         return 64;

@@ -9,7 +9,7 @@
 
 #define LARGE (1U << 20)          /* a message of just what lastcall takes */
 #define BOMB (UINT32_C(16) << 20) /* one of more, if it were expanded */
-#define BATCH 65536               /* of small frames: as much as is sent at once */
+#define BATCH (size_t)65536       /* of small frames: as much as is sent at once */
 #define MASKED_HEADER_MAX 14
 
 enum { CONTINUATION = 0x0, TEXT = 0x1, BINARY = 0x2, PING = 0x9, COMPRESSED = 0x40, FIN = 0x80 };
@@ -141,28 +141,30 @@ static void fill_body(struct content *content)
 }
 
 const struct abuse abuses[] = {
-    {"tiny", "frames of one byte, echoed and read", OPENING_UPGRADE, fill_tiny, 1, .again = true},
-    {"tiny-unread", "the same, and nothing read", OPENING_UPGRADE, fill_tiny, 1, .again = true,
-     .unread = true},
-    {"pings", "pings", OPENING_UPGRADE, fill_pings, 1, .again = true},
-    {"empty", "empty fragments", OPENING_UPGRADE, fill_empty, 1, .again = true},
-    {"fragments", "messages of 1 MB in fragments of one byte", OPENING_UPGRADE, fill_fragments, 1,
+    {"tiny", "frames of one byte, echoed and read", fill_tiny, 1, .opening = OPENING_UPGRADE,
      .again = true},
-    {"half", "half a message of 1 MB, and silence", OPENING_UPGRADE, fill_half, 100,
-     .again = false},
-    {"large", "messages of 1 MB, echoed and read", OPENING_UPGRADE, fill_large, 1, .again = true},
-    {"stalled", "the same, and nothing read", OPENING_UPGRADE, fill_large, 1, .again = true,
-     .unread = true},
-    {"expanding", "1 KB that expands to 1 MB, echoed and read", OPENING_COMPRESS, fill_expanding, 1,
+    {"tiny-unread", "the same, and nothing read", fill_tiny, 1, .opening = OPENING_UPGRADE,
+     .again = true, .unread = true},
+    {"pings", "pings", fill_pings, 1, .opening = OPENING_UPGRADE, .again = true},
+    {"empty", "empty fragments", fill_empty, 1, .opening = OPENING_UPGRADE, .again = true},
+    {"fragments", "messages of 1 MB in fragments of one byte", fill_fragments, 1,
+     .opening = OPENING_UPGRADE, .again = true},
+    {"half", "half a message of 1 MB, and silence", fill_half, 100, .opening = OPENING_UPGRADE},
+    {"large", "messages of 1 MB, echoed and read", fill_large, 1, .opening = OPENING_UPGRADE,
      .again = true},
-    {"bomb", "16 KB that would expand to 16 MB", OPENING_COMPRESS, fill_bomb, 1, .again = true},
-    {"handshakes", "opening handshakes, 20 at a time, each reset at once", OPENING_UPGRADE, NULL,
-     20, .life = -1},
-    {"silent", "TCP connections that say nothing, each for half a second", OPENING_NONE, NULL, 2000,
-     .life = 500},
-    {"headers", "requests of which a byte comes each 100 ms", OPENING_NONE, fill_headers, 200,
-     .drip = 100},
-    {"bodies", "bodies of which a byte comes each 100 ms", OPENING_NONE, fill_body, 200,
+    {"stalled", "the same, and nothing read", fill_large, 1, .opening = OPENING_UPGRADE,
+     .again = true, .unread = true},
+    {"expanding", "1 KB that expands to 1 MB, echoed and read", fill_expanding, 1,
+     .opening = OPENING_COMPRESS, .again = true},
+    {"bomb", "16 KB that would expand to 16 MB", fill_bomb, 1, .opening = OPENING_COMPRESS,
+     .again = true},
+    {"handshakes", "opening handshakes, 20 at a time, each reset at once", NULL, 20,
+     .opening = OPENING_UPGRADE, .life = -1},
+    {"silent", "TCP connections that say nothing, each for half a second", NULL, 2000,
+     .opening = OPENING_NONE, .life = 500},
+    {"headers", "requests of which a byte comes each 100 ms", fill_headers, 200,
+     .opening = OPENING_NONE, .drip = 100},
+    {"bodies", "bodies of which a byte comes each 100 ms", fill_body, 200, .opening = OPENING_NONE,
      .drip = 100},
     {0},
 };

@@ -24,14 +24,14 @@ enum opening {
 struct abuse {
     const char *name;
     const char *help;
-    enum opening opening;
     void (*fill)(struct content *content); /* NULL: it sends nothing */
     size_t connections;
+    long drip; /* milliseconds from one byte to the next; 0: all at once */
+    long life; /* milliseconds after which it resets the connection and connects anew; 0: never;
+                  negative: as soon as it is open */
+    enum opening opening;
     bool again;  /* what is not sent once is sent over and over, as fast as it is taken */
     bool unread; /* it reads nothing once it is open */
-    long drip;   /* milliseconds from one byte to the next; 0: all at once */
-    long life;   /* milliseconds after which it resets the connection and connects anew; 0: never;
-                    negative: as soon as it is open */
 };
 
 /* The last has no name. */

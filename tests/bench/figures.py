@@ -24,7 +24,7 @@ Figure = collections.namedtuple(
     "name load rows settings status reported peer config plain files turns proof abuse",
     defaults=[(), 0, False, "go", None, None, {}, 1, (), None],
 )
-GO, CIVETWEB, PLAIN = "go", "civetweb", "plain"
+GO, CIVETWEB, NODE, PLAIN = "go", "civetweb", "node", "plain"
 
 
 def at_most(bound, unit):
@@ -267,6 +267,51 @@ def abuse_figure(kind, label):
     )
 
 
+COMPRESS = [
+    "--path=/compressed",
+    "--header=Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+    "client_no_context_takeover",
+]
+
+
+def compression_figure(peer, size, bound):
+    label = f"{size // 1024} KB of JSON, compressed ({peer})"
+    return Figure(
+        f"compression-{peer}-{size // 1024}k",
+        ["packed", "--sessions=20", f"--json={size}", *COMPRESS],
+        [
+            Row(label, "per_second", "/s", at_least_times(bound)),
+            Row("  latency, median", "p50_us", "µs", None),
+            Row("  server's processor time each", "cpu_us", "µs", at_most_times(1 / bound)),
+        ],
+        config=ABUSED,
+        peer=peer,
+    )
+
+
+def compression_memory_figure(path, label):
+    extra = COMPRESS if path == "/compressed" else [f"--path={path}"]
+    return Figure(
+        f"compression-memory{path.replace('/', '-')}",
+        ["idle", "--sessions=9000", "--request=800", *extra],
+        [Row(f"memory for each of 9000 {label}", "session_kb", "KB", None)],
+        config=ABUSED,
+    )
+
+
+def cost_figure():
+    """What abusive peers cost in memory and processor time, at the limit."""
+    rows = []
+    for kind, label in ABUSES.items():
+        rows += [
+            Row(f"{label}: own memory each", f"{kind}_own_kb", "KB", None),
+            Row("  the kernel's", f"{kind}_kernel_kb", "KB", None),
+            Row("  connections", f"{kind}_connections", "", None),
+            Row("  processor load of all", f"{kind}_cpu_percent", "%", None),
+        ]
+    return Figure("cost", ["cost.py"], rows[4:], config=ABUSED)
+
+
 FIGURES = [
     Figure(
         "stop-empty",
@@ -325,5 +370,13 @@ FIGURES = [
     static_figure(4096, 50),
     status_figure(4),
     status_figure(100),
+    *(
+        compression_figure(peer, size, 1.0)
+        for peer in (GO, NODE)
+        for size in (1 << 10, 16 << 10)
+    ),
+    compression_memory_figure("/echo", "plain sessions"),
+    compression_memory_figure("/compressed", "compressed sessions"),
+    cost_figure(),
     *(abuse_figure(kind, label) for kind, label in ABUSES.items()),
 ]

@@ -157,6 +157,7 @@ static const struct mode {
     struct client_events events;
     bool reset;
     bool again;
+    bool packed;
     size_t message_size;
 } modes[] = {
     {"idle", "open SESSIONS and print the server's memory for each", run_idle, .reset = true},
@@ -164,6 +165,8 @@ static const struct mode {
      run_stop, .events.closed = stop_closed},
     {"echo", "echo on SESSIONS for a time; print messages per second and latency", run_echo,
      .events.message = echo_message, .reset = true},
+    {"packed", "echo of compressed JSON on SESSIONS for a time", run_packed,
+     .events.message = packed_message, .reset = true, .packed = true, .message_size = 1 << 17},
     {"steady", "echo on SESSIONS, each once in a pace, for a time; print the latency", run_steady,
      .events.message = steady_message, .reset = true},
     {"handshakes", "open and reset sessions, SESSIONS at a time, for a time", run_handshakes,
@@ -193,6 +196,7 @@ static const struct choice {
     {"silent", "stop: TCP connections beside them", AT(silent), NUMBER, 0, 10000},
     {"request", "bytes that a request is filled up to", AT(request), NUMBER, 0, 8000},
     {"bytes", "echo: a message's, default 32", AT(bytes), NUMBER, 16, PAYLOAD_MAX},
+    {"json", "packed: bytes of a message, default 1024", AT(json), NUMBER, 512, 1 << 17},
     {"ms", "of measuring, default 3000", AT(duration), NUMBER, 1, 3600000},
     {"pace", "steady: ms from a session's message to its next, default 50", AT(pace), NUMBER, 1,
      10000},
@@ -288,6 +292,7 @@ static struct client make_client(const struct mode *mode, const struct settings 
         .window = 50,
         .reset = mode->reset,
         .again = mode->again,
+        .packed = mode->packed,
         .mute = settings->close_timeout > 0,
         .path = settings->path,
         .headers = settings->headers,
@@ -301,7 +306,7 @@ static struct client make_client(const struct mode *mode, const struct settings 
 int main(int argc, char *argv[])
 {
     static struct settings settings = {
-        .bytes = 32, .duration = 3000, .pace = 50, .limit = 60, .path = "/echo"};
+        .bytes = 32, .json = 1024, .duration = 3000, .pace = 50, .limit = 60, .path = "/echo"};
     read_options(argc, argv, &settings);
     for (size_t i = 0; i < MODE_COUNT; i++) {
         if (strcmp(argv[optind], modes[i].name) != 0)

@@ -23,6 +23,7 @@ struct settings {
     long silent;
     long request;
     long bytes;
+    long json;
     long duration; /* milliseconds */
     long pace;     /* milliseconds */
     long limit;
@@ -59,6 +60,11 @@ void print_rate(uint64_t duration, uint64_t cpu);
 /* Sends the echo message that this connection's number and sequence make, and checks one. */
 void echo_send(struct connection *connection);
 void echo_check(const struct connection *connection, const uint8_t *payload, size_t length);
+
+/* Echo of compressed messages. */
+void run_packed(void);
+void packed_message(struct client *client, struct connection *connection, const uint8_t *payload,
+                    size_t length);
 
 /* Echo at a steady pace. */
 void run_steady(void);

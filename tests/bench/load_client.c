@@ -19,6 +19,7 @@
 #define OPCODE_PONG 0xA
 #define FIN 0x80
 #define MASKED 0x80
+#define COMPRESSED 0x40
 
 #define BATCH 64 /* events at a time: few, so that the owner sees its own descriptor soon */
 
@@ -127,6 +128,12 @@ void client_send(struct connection *connection, size_t length)
     send_all(connection, connection->frame, PAYLOAD_OFFSET + length);
 }
 
+void client_send_bytes(struct connection *connection, const uint8_t *frame, size_t length)
+{
+    connection->since = now();
+    send_all(connection, frame, length);
+}
+
 /* Control frames are answered with their own payload; the owner's frame is kept for later. */
 static void answer(struct connection *connection, uint8_t opcode, const uint8_t *payload,
                    size_t length)
@@ -178,7 +185,8 @@ static size_t take_frame(struct client *client, struct connection *connection, u
         return 0;
     if (connection->stage != STAGE_OPEN)
         fail("connection %u: a frame after the Close", connection->number);
-    if (input[0] == (FIN | OPCODE_TEXT) && client->events->message != NULL)
+    if (input[0] == (FIN | OPCODE_TEXT | (client->packed ? COMPRESSED : 0)) &&
+        client->events->message != NULL)
         client->events->message(client, connection, input + start, length);
     else if (input[0] == (FIN | OPCODE_CLOSE) && length <= PAYLOAD_MAX)
         take_close(client, connection, input + start, length);

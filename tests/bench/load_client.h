@@ -60,6 +60,7 @@ struct client {
     unsigned window;         /* handshakes at a time */
     bool reset;              /* our side ends TCP by a reset, which leaves no TIME_WAIT behind */
     bool again;              /* a connection that the owner drops is opened anew */
+    bool packed;             /* messages come compressed (RFC 7692), and no others */
     bool mute;               /* no Close is answered, and the server may end TCP by a reset */
     const char *path;        /* of the request */
     const char *headers;     /* further header lines of it, each ended by CRLF; NULL: none */
@@ -99,6 +100,9 @@ void client_watch(struct client *client, int fd);
  */
 void client_frame(struct connection *connection, const char *payload, size_t length);
 void client_send(struct connection *connection, size_t length);
+
+/* Sends a frame that the owner has made, and notes when. */
+void client_send_bytes(struct connection *connection, const uint8_t *frame, size_t length);
 
 /* Ends a connection from our side. */
 void client_drop(struct connection *connection);

@@ -10,10 +10,11 @@ import subprocess
 import sys
 import threading
 
-from figures import CIVETWEB, GO, PLAIN
+from figures import CIVETWEB, GO, NODE, PLAIN
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DEBIAN_GO_PATH = "/usr/share/gocode"
+DEBIAN_NODE_PATH = "/usr/share/nodejs"
 WAIT = 30  # seconds until a server that does not start or stop is killed
 HTTP_THREADS = "128"  # what lastcall has by default
 SPIN = "spin"  # the abusive peer that talks to nobody
@@ -30,9 +31,9 @@ class Server:
 
     def __init__(self, name, command, figure, folder):
         self.name = name
-        self.status = 0 if name in (GO, CIVETWEB) else figure.status
+        self.status = 0 if name in (GO, CIVETWEB, NODE) else figure.status
         self.abuse = figure.abuse
-        self.proof = [] if name in (GO, CIVETWEB, PLAIN) else figure.proof
+        self.proof = [] if name in (GO, CIVETWEB, NODE, PLAIN) else figure.proof
         self.report = None
         self.process = subprocess.Popen(
             command + self._arguments(figure, folder),
@@ -48,7 +49,7 @@ class Server:
 
     def _arguments(self, figure, folder):
         """What the figure adds to the command; a file of lastcall's is written into the folder."""
-        if self.name == GO:
+        if self.name in (GO, NODE):
             return []
         if self.name == CIVETWEB:
             return [folder, HTTP_THREADS]
@@ -137,11 +138,12 @@ class Server:
 
 
 class Abuser:
-    """An abusive peer, from when it has begun; at the end `result` says what became of it."""
+    """An abusive peer, or several, once begun; at the end `result` says how it fared."""
 
-    def __init__(self, load, kind, port):
-        program = os.path.join(os.path.dirname(load), "abuse")
-        command = [program, kind, str(port)] if kind != SPIN else [sys.executable, "-c", SPINNING]
+    def __init__(self, load, kind, port, times=1):
+        command = [os.path.join(os.path.dirname(load), "abuse"), kind, str(port), str(times)]
+        if kind == SPIN:
+            command = [sys.executable, "-c", SPINNING]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.result = {}
 
@@ -193,6 +195,16 @@ def build_peer(build):
     return program
 
 
+def node_peer():
+    """The command of the peer on Node.js, or None where that, or its package ws, is not there."""
+    node = shutil.which("node") or shutil.which("nodejs")
+    if node is None:
+        return None
+    os.environ["NODE_PATH"] = DEBIAN_NODE_PATH
+    known = subprocess.run([node, "-e", "require('ws')"], stderr=subprocess.DEVNULL)
+    return None if known.returncode else [node, os.path.join(HERE, "peer.js")]
+
+
 def commands(options, figures):
     """What starts the servers that these figures need, by name."""
     program = options.lastcall or built(options.build, "lastcall")
@@ -209,4 +221,6 @@ def commands(options, figures):
         found[CIVETWEB] = [built(options.build, "tests/civetweb_static", "civetweb_static")]
         if any(figure.peer == GO for figure in figures):
             found[GO] = [build_peer(options.build)]
+        if any(figure.peer == NODE for figure in figures) and node_peer():
+            found[NODE] = node_peer()
     return found
