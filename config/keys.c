@@ -154,9 +154,11 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .minimum = 1,
                     .maximum = 1024,
                     .automatic = "half of server.http_threads, at least 16",
-                    .help = "So many HTTP requests and opening handshakes of one client address "
-                            "are served at a time: one more is refused with 429, and of requests "
-                            "that take over a second to arrive the oldest are ended",
+                    .help =
+                        "So many HTTP requests and opening handshakes of one client address "
+                        "are served at a time: one more is refused with 429, and of requests "
+                        "that take over a second to arrive (while threads are scarce, a tenth) the "
+                        "oldest are ended",
                 },
         },
     [KEY_RATE_PER_ADDRESS] =

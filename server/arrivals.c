@@ -9,7 +9,8 @@
 #include "server/log.h"
 
 enum {
-    SLOW = 1000,        /* milliseconds */
+    SLOW = 1000, /* milliseconds */
+    SLOW_IF_SCARCE = 100,
     JUDGED_MAX = 2048,  /* more than CivetWeb can hold */
     ENDED_MAX = 1024,   /* that are remembered: as many as there are threads */
     REFUSAL_BURST = 20, /* lines in the log at once */
@@ -46,13 +47,13 @@ void arrivals_init(const struct arrivals_options *with)
 }
 
 /* Those that have been read from for long, but not a proxy's. */
-static size_t find_slow(struct arrival *arrivals, size_t count, int64_t now, struct slow *found)
+static size_t find_slow(struct arrival *arrivals, size_t count, int64_t since, struct slow *found)
 {
     size_t slow = 0;
     for (size_t i = 0; i < count && slow < JUDGED_MAX; i++) {
         struct slow *one = &found[slow];
         const struct sockaddr *peer = (const struct sockaddr *)&one->peer;
-        if (now - arrivals[i].since < SLOW || arrivals[i].ended ||
+        if (arrivals[i].since > since || arrivals[i].ended ||
             takeover_waits(&arrivals[i].connection) ||
             !takeover_peer_of(&arrivals[i].connection, &one->peer) ||
             network_contains(options.trusted, options.trusted_count, peer))
@@ -122,14 +123,14 @@ static void end(const struct slow *slow, int64_t now)
     log_fields(LOG_INFO, "refused", fields, left_out > 0 ? 4 : 3);
 }
 
-size_t arrivals_judge(struct arrival *arrivals, size_t count, int64_t now)
+size_t arrivals_judge(struct arrival *arrivals, size_t count, int64_t now, bool scarce)
 {
     static struct slow found[JUDGED_MAX]; /* the looking thread's own */
     size_t most = options.addresses == NULL ? 0 : addresses_requests(options.addresses);
     size_t judged = 0;
     if (most == 0 || count <= most)
         return 0;
-    size_t slow = find_slow(arrivals, count, now, found);
+    size_t slow = find_slow(arrivals, count, now - (scarce ? SLOW_IF_SCARCE : SLOW), found);
     if (slow <= most)
         return 0;
     for (size_t i = 0; i < slow; i++)

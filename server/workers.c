@@ -82,7 +82,7 @@ int workers_look(void)
         if (now - seen[kept++].since >= SLOW)
             slow++;
     }
-    arrivals_judge(seen, kept, now);
+    arrivals_judge(seen, kept, now, kept >= workers.total);
     memcpy(workers.seen, seen, kept * sizeof *seen);
     workers.seen_count = kept;
     if (slow > 0)
