@@ -153,7 +153,7 @@ const struct config_key config_keys[KEY_COUNT] = {
                     .fallback = "auto",
                     .minimum = 1,
                     .maximum = 1024,
-                    .automatic = "half of server.http_threads, at least 16",
+                    .automatic = "half of server.http_threads, at least 8",
                     .help =
                         "So many HTTP requests and opening handshakes of one client address "
                         "are served at a time: one more is refused with 429, and of requests "

@@ -41,8 +41,8 @@ struct arrival {
    logged: asked once for each. Any thread. */
 bool arrivals_ended(const struct sockaddr *peer);
 
-/* Looks at all connections that CivetWeb has, at time `now`, and ends what is too much; sooner where
-   threads are `scarce`, as others wait for one. Returns how many it has ended. */
+/* Looks at all connections that CivetWeb has, at time `now`, and ends what is too much; sooner
+   where threads are `scarce`, as others wait for one. Returns how many it has ended. */
 size_t arrivals_judge(struct arrival *arrivals, size_t count, int64_t now, bool scarce);
 
 #endif

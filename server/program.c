@@ -30,7 +30,7 @@ enum {
     DESCRIPTORS_RESERVE = 64, /* above the floor, for everything that is not a session */
     DESCRIPTORS_OF_LOOP = 4,
     MEMORY_SHARE = 4,
-    ADDRESS_REQUESTS_LEAST = 16,
+    ADDRESS_REQUESTS_LEAST = 8,
     STALLED_PEERS = 2048,
     RECEIVE_LEAST = 16384,
     RECEIVE_MOST = 262144,
@@ -243,7 +243,7 @@ static int set_limits(struct program *program, char *error, size_t error_size)
     return 0;
 }
 
-/* One browser asks for six things at a time. */
+/* One browser asks for six things at a time; and so many threads are awake from the first. */
 static size_t requests_per_address(const struct config *config)
 {
     int64_t half = config->server.http_threads / 2;

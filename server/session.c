@@ -41,27 +41,24 @@ static void on_poll(uv_poll_t *handle, int status, int events);
 
 /*
  * Watches the socket for what can be dealt with. An open session is not read from while what it
- * has to send fills half of its queue, nor while it rests: TCP then slows down the peer that asks
- * for so much.
+ * has to send fills half of its queue: TCP then slows down the peer that asks for so much; nor
+ * while it rests.
  */
 void session_watch(struct session *session)
 {
     if (session->state == SESSION_ENDED)
         return;
+    const bool open = session->state == SESSION_OPEN && !session->peer_fin;
+    session_note_unread(session, open && session->queued > session_limits(session)->send_queue / 2);
     int wanted = 0;
     if (session->first != NULL)
         wanted |= UV_WRITABLE;
     if (session->peer_fin)
         ; /* nothing more will come; epoll would go on saying so */
-    else if (session->state != SESSION_OPEN ||
-             (session->queued <= session_limits(session)->send_queue / 2 &&
-              session->rests_until <= session_now(session)))
+    else if (!open || (!session->unread && session->rests_until <= session_now(session)))
         wanted |= UV_READABLE;
     if (wanted == session->watched)
         return;
-    if (session->unread && (wanted & UV_READABLE) != 0 && session->begun_at != 0)
-        session->begun_at = session_now(session); /* only from now on it can become whole */
-    session_hold_unread(session, (wanted & UV_READABLE) == 0 && !session->peer_fin);
     session->watched = (int8_t)wanted;
     uv_poll_start(&session->poll, wanted, on_poll); /* fails only for a handle that is closing */
 }
@@ -140,7 +137,7 @@ void session_end(struct session *session, enum tracker_outcome outcome)
     close(session->socket);
     output_discard(session);
     input_forget(session);
-    session_hold_unread(session, false);
+    session_note_unread(session, false);
 
     if (home->next_to_drain == session)
         home->next_to_drain = session->newer;

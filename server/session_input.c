@@ -30,14 +30,21 @@ void input_forget(struct session *session)
     session->message_capacity = 0;
 }
 
+/* What it says from now on goes to nobody, nor does the message that has begun. */
+static void mute(struct session *session, const char *why)
+{
+    session->muted = true;
+    input_forget(session);
+    session_refuse(session, CLOSE_POLICY, why);
+}
+
 /* Takes a message's place in the route's rate, or closes. Returns whether it had one. */
 static bool take_rate(struct session *session)
 {
     if (session->state != SESSION_OPEN ||
         rate_take(&session->messages, session_limits(session)->rate, session_now(session)))
         return true;
-    session->muted = true;
-    session_refuse(session, CLOSE_POLICY, "more messages a second than are allowed here");
+    mute(session, "more messages a second than are allowed here");
     return false;
 }
 
@@ -47,8 +54,7 @@ static bool take_control_rate(struct session *session)
     int64_t most = session_limits(session)->control_frames;
     if (session->state != SESSION_OPEN || rate_take(&session->controls, most, session_now(session)))
         return true;
-    session->muted = true;
-    session_refuse(session, CLOSE_POLICY, "more pings, pongs or empty fragments than are allowed");
+    mute(session, "more pings, pongs or empty fragments than are allowed");
     return false;
 }
 

@@ -8,12 +8,15 @@ void session_hold(struct session *session, int64_t bytes)
     memory_hold(&session->home->share, &session->holder, bytes);
 }
 
-void session_hold_unread(struct session *session, bool unread)
+void session_note_unread(struct session *session, bool unread)
 {
     int64_t cost = 2 * (int64_t)session_limits(session)->receive_buffer;
-    if (unread != session->unread)
-        session_hold(session, unread ? cost : -cost);
+    if (unread == session->unread)
+        return;
+    session_hold(session, unread ? cost : -cost);
     session->unread = unread;
+    if (!unread && session->begun_at != 0)
+        session->begun_at = session_now(session); /* only from now on it can become whole */
 }
 
 /* A session that cannot take its Close soon, or is too large even for that wait, is cut when its

@@ -116,7 +116,7 @@ struct session {
     bool fin_sent;
     bool peer_fin; /* the peer has ended its side behind its Close */
     bool broken;   /* the socket takes no more */
-    bool unread;   /* it is not read from: the kernel's buffer counts as full */
+    bool unread;   /* see session_note_unread */
     bool muted;    /* it has sent too much: what else it says goes to nobody */
 };
 
@@ -216,7 +216,8 @@ void output_drop(struct session *session);
 /* Counts what the session holds more, or less, against limits.memory. */
 void session_hold(struct session *session, int64_t bytes);
 
-/* Counts what the kernel keeps for a session that is not read from. */
-void session_hold_unread(struct session *session, bool unread);
+/* Notes whether it is not read from because of what it has not read itself: what the kernel keeps
+   for it then counts, and the time of a message that has begun does not. */
+void session_note_unread(struct session *session, bool unread);
 
 #endif

@@ -98,7 +98,7 @@ static void look_at_message(struct session *session, int64_t now)
     int64_t timeout = session_limits(session)->message_timeout;
     if (timeout == 0 || session->begun_at == 0 || now < session->begun_at + timeout)
         return;
-    if ((session->watched & UV_READABLE) == 0)
+    if (session->unread)
         session->begun_at = now;
     else
         session_refuse(session, CLOSE_POLICY, "a message has not arrived whole in time");

@@ -120,10 +120,10 @@ class Requests(Addresses):
                             'the place of a download that has ended is free')
 
     def test_an_address_with_half_requests_leaves_threads_for_the_others(self):
-        daemon = self.daemon('server.http_threads=20', 'limits.handshake_timeout=60s',
+        daemon = self.daemon('server.http_threads=32', 'limits.handshake_timeout=60s',
                              'log.level=info')
         half = request_head('/').rstrip()
-        slow = [self.peer(daemon) for _ in range(38)]  # more than threads and their queue
+        slow = [self.peer(daemon) for _ in range(50)]  # threads, and their queue nearly
         for peer in slow:
             peer.send(half[:-1])
         began = time.monotonic()
@@ -142,10 +142,10 @@ class Requests(Addresses):
                 peer.send(half[-1:] + b'\r\n\r\n')
                 self.assertEqual(Response(peer.read_to_end()).status, 200)
         metrics = daemon.get('/metrics').text()
-        self.assertEqual(count_of(metrics, 'lastcall_refused_total', reason='address'), 22)
+        self.assertEqual(count_of(metrics, 'lastcall_refused_total', reason='address'), 34)
         self.assertEqual(count_of(metrics, 'lastcall_refused_total', reason='request'), 0)
         self.assertEqual(count_of(metrics, 'lastcall_http_requests_total', route='(none)',
-                                  status='429'), 22)
+                                  status='429'), 34)
 
     def ended(self, peer):
         """Whether the server has ended the connection, and with 429."""
