@@ -78,7 +78,7 @@ START_TEST(last_words_that_are_too_much_are_taken_back_when_their_turn_has_come)
     host.handler.drain = say_last_words;
     host_start(&host);
     loops_plan_drain(host.loops,
-                     &(struct drain_plan){.spread = 3 * SHORT,
+                     &(struct drain_plan){.spread = (int64_t)3 * SHORT,
                                           .wait_until = clock_milliseconds() + PATIENCE_MS});
     int first = slow_peer(&host);
     int second = slow_peer(&host);
