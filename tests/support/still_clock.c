@@ -13,6 +13,10 @@ uint64_t still_clock_acknowledged;
 
 int clock_gettime(clockid_t clock, struct timespec *time)
 {
+    if (clock == CLOCK_THREAD_CPUTIME_ID) { /* no work takes any time */
+        *time = (struct timespec){0};
+        return 0;
+    }
     if (clock != CLOCK_MONOTONIC && clock != CLOCK_MONOTONIC_COARSE)
         return (int)syscall(SYS_clock_gettime, clock, time);
     time->tv_sec = still_clock_milliseconds / 1000;
