@@ -207,6 +207,13 @@ static int stall(int peer)
     return sent;
 }
 
+enum {
+    BEFORE = 15 * SHORT,
+    HELD = 20 * SHORT, /* the message_timeout */
+    BEHIND = 25 * SHORT,
+    QUEUE = 2 * SMALL_BUFFER,
+};
+
 static void wait_until(int64_t time)
 {
     while (clock_milliseconds() < time)
@@ -216,8 +223,8 @@ static void wait_until(int64_t time)
 START_TEST(the_time_in_which_nobody_reads_from_a_peer_does_not_count_against_its_message)
 {
     struct host host = make_host(echo);
-    host.limits.message_timeout = 20 * SHORT;
-    host.limits.send_queue = 2 * SMALL_BUFFER;
+    host.limits.message_timeout = HELD;
+    host.limits.send_queue = QUEUE;
     host.send_buffer = SMALL_BUFFER;
     host_start(&host);
     setsockopt(host.listener, SOL_SOCKET, SO_RCVBUF, &(int){SMALL_BUFFER}, sizeof(int));
@@ -225,12 +232,12 @@ START_TEST(the_time_in_which_nobody_reads_from_a_peer_does_not_count_against_its
     int64_t began = clock_milliseconds();
     peer_send(peer, 0x01, "be", 2);
     int pings = stall(peer);
-    wait_until(began + 15 * SHORT);
+    wait_until(began + BEFORE);
     for (int i = 0; i < pings; i++) {
         peer_read(peer);
         ck_assert_int_eq(frame.opcode, FRAME_PONG);
     }
-    wait_until(began + 25 * SHORT);
+    wait_until(began + BEHIND);
     peer_send(peer, 0x80, "gun", 3);
     peer_hears(peer, "begun");
     peer_close(peer, 1000);
