@@ -130,11 +130,15 @@ static void fill(struct http_exchange *exchange, struct mg_connection *connectio
 /*
  * Whether the header section ends here, behind the CRLF of a line. Of a request that ends in LF LF
  * and fills CivetWeb's buffer to its last byte this is behind the buffer, though still within its
- * block of memory: HTTP_REQUEST_MAX is a few bytes less than what blocks are rounded up to.
+ * block of memory: HTTP_REQUEST_MAX is a few bytes less than what blocks are rounded up to. A mark
+ * that is found is taken away: a request in the same memory that ends in LF LF would find it next.
  */
-__attribute__((no_sanitize("address"))) static bool is_end(const char *text)
+__attribute__((no_sanitize("address"))) static bool take_end(const char *text)
 {
-    return text[0] == '\r' && text[1] == '\0';
+    bool found = text[0] == '\r' && text[1] == '\0';
+    if (found)
+        *(char *)(uintptr_t)text = '\0';
+    return found;
 }
 
 /*
@@ -170,7 +174,7 @@ static int check_headers(const struct http_exchange *exchange, const char **why)
             return 400;
         }
         const char *end = headers[i].value + strlen(headers[i].value) + 2;
-        if (i + 1 < count ? end == headers[i + 1].name : is_end(end))
+        if (i + 1 < count ? end == headers[i + 1].name : take_end(end))
             continue;
         *why = "each header line needs a name at its beginning and CRLF at its end";
         return 400;

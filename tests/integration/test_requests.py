@@ -63,6 +63,15 @@ class Headers(lastcall.Case):
                         if answer or size <= 16380:  # else it ended in a reset
                             self.assertEqual(answer.status, good if size <= 16380 else 400)
 
+    def test_what_an_earlier_request_left_in_memory_ends_no_later_one(self):
+        daemon = self.daemon('server.http_threads=2')
+        head = b'GET /health/live HTTP/1.1\r\nHost: x\r\nX: '
+        for size in range(100):
+            for end, status in ((b'\r\n\r\n', 200), (b'\r\n\r\n', 200), (b'\n\n', 400)) * 2:
+                filler = b'x' * (size + (2 if end == b'\n\n' else 0))
+                self.assertEqual(ask(daemon.address, head + filler + end,
+                                     lastcall.scaled(10)).status, status, (size, end))
+
     def test_a_request_with_two_hosts_or_none_that_can_be_one_is_400_whatever_it_asks_for(self):
         daemon = self.daemon()
         for version, hosts, good in (
