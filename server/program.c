@@ -16,8 +16,8 @@
 #include "server/clock.h"
 #include "server/descriptor.h"
 #include "server/handshake.h"
+#include "server/limits.h"
 #include "server/log.h"
-#include "server/machine.h"
 #include "server/memory.h"
 #include "server/metrics.h"
 #include "server/readiness.h"
@@ -29,11 +29,6 @@ enum {
     CONNECTIONS_AUTO_MAX = 100000,
     DESCRIPTORS_RESERVE = 64, /* above the floor, for everything that is not a session */
     DESCRIPTORS_OF_LOOP = 4,
-    MEMORY_SHARE = 4,
-    ADDRESS_REQUESTS_LEAST = 8,
-    STALLED_PEERS = 2048,
-    RECEIVE_LEAST = 16384,
-    RECEIVE_MOST = 262144,
 };
 
 /* --- routes --- */
@@ -44,49 +39,6 @@ static char *route_name(const struct config_route *route)
     if (asprintf(&name, "%s%s", route->path, route->prefix ? "/*" : "") < 0)
         return NULL;
     return name;
-}
-
-static int64_t own_or(int64_t own, int64_t common)
-{
-    return own == OPTION_AUTO ? common : own;
-}
-
-/* A quarter and not more: what is freed may stay with the allocator while the kernel takes as much
-   again for peers that do not read, it keeps some of what each peer sends, which counts for nobody
-   who is read from, and the program itself needs some. */
-static uint64_t memory_limit(const struct config *config)
-{
-    int64_t limit = config->limits.memory;
-    return limit == OPTION_AUTO ? machine_memory() / MEMORY_SHARE : (uint64_t)limit;
-}
-
-/* So many peers that nobody reads from may be there before they fill the memory. */
-static uint64_t receive_buffer(const struct config *config)
-{
-    const uint64_t share = memory_limit(config) / STALLED_PEERS;
-    if (config->limits.receive_buffer != OPTION_AUTO)
-        return (uint64_t)config->limits.receive_buffer;
-    return share < RECEIVE_LEAST ? RECEIVE_LEAST : share > RECEIVE_MOST ? RECEIVE_MOST : share;
-}
-
-static struct session_limits route_limits(const struct config *config,
-                                          const struct config_route *route)
-{
-    return (struct session_limits){
-        .message = (uint64_t)own_or(route->message, config->limits.message),
-        .message_timeout = config->limits.message_timeout,
-        .receive_buffer = receive_buffer(config),
-        .send_queue = (uint64_t)own_or(route->send_queue, config->limits.send_queue),
-        .control_frames = config->limits.control_frames,
-        .ping_interval = config->limits.ping_interval,
-        .ping_timeout = config->limits.ping_timeout,
-        .idle_timeout = config->limits.idle_timeout,
-        .max_age = route->max_age,
-        .rate = route->rate,
-        .close_timeout = config->shutdown.close_timeout,
-        .close_code = (uint16_t)config->shutdown.close_code,
-        .close_reason = config->shutdown.close_reason,
-    };
 }
 
 /* Who may open a WebSocket; the lists were checked with the configuration. Returns -1 without
@@ -137,7 +89,7 @@ static int prepare_route(struct program *program, const struct config_route *fro
     route->path = from->path;
     route->prefix = from->prefix;
     route->drain_waits = from->drain == CONFIG_DRAIN_WAIT;
-    *limits = route_limits(program->config, from);
+    *limits = limits_of_route(program->config, from);
     route->limits = limits;
     route->name = route_name(from);
     if (route->name == NULL || prepare_door(route, from) != 0) {
@@ -201,14 +153,6 @@ static int lowest_free(void)
     return descriptor;
 }
 
-static size_t loop_count(const struct config *config)
-{
-    if (config->server.loops != OPTION_AUTO)
-        return (size_t)config->server.loops;
-    size_t processors = machine_processors();
-    return processors < MEMORY_SHARES_MAX ? processors : MEMORY_SHARES_MAX;
-}
-
 static int set_limits(struct program *program, char *error, size_t error_size)
 {
     const struct config *config = program->config;
@@ -219,7 +163,7 @@ static int set_limits(struct program *program, char *error, size_t error_size)
         return EXIT_SYSTEM;
     }
     floor += server_descriptors((unsigned)config->server.http_threads, config->server.listen_count);
-    program->loop_count = loop_count(config);
+    program->loop_count = limits_loops(config);
     size_t needed = (size_t)floor + DESCRIPTORS_RESERVE + program->loop_count * DESCRIPTORS_OF_LOOP;
     size_t wanted =
         config->limits.connections == OPTION_AUTO ? 1 : (size_t)config->limits.connections;
@@ -243,15 +187,6 @@ static int set_limits(struct program *program, char *error, size_t error_size)
     return 0;
 }
 
-/* One browser asks for six things at a time; and so many threads are awake from the first. */
-static size_t requests_per_address(const struct config *config)
-{
-    int64_t half = config->server.http_threads / 2;
-    if (config->limits.requests_per_address != OPTION_AUTO)
-        return (size_t)config->limits.requests_per_address;
-    return (size_t)(half > ADDRESS_REQUESTS_LEAST ? half : ADDRESS_REQUESTS_LEAST);
-}
-
 /* --- start --- */
 
 static int start_tracker(struct program *program, char *error, size_t error_size)
@@ -261,7 +196,7 @@ static int start_tracker(struct program *program, char *error, size_t error_size
         program->elsewhere = tracker_add_route(program->tracker, "(none)");
     bool complete = program->elsewhere != NULL;
     if (complete)
-        tracker_memory(program->tracker)->limit = memory_limit(program->config);
+        tracker_memory(program->tracker)->limit = limits_memory(program->config);
     for (size_t i = 0; complete && i < program->route_count; i++) {
         struct route *route = &program->routes[i];
         int64_t limit = program->config->routes[i].connections;
@@ -279,7 +214,7 @@ static int start_tracker(struct program *program, char *error, size_t error_size
     }
     const struct addresses_limits limits = {
         .connections = (size_t)program->config->limits.connections_per_address,
-        .requests = requests_per_address(program->config),
+        .requests = limits_requests_per_address(program->config),
         .rate = program->config->limits.rate_per_address,
     };
     program->addresses = addresses_new(&limits, program->connections);
@@ -336,7 +271,7 @@ static int start_server(struct program *program, char *error, size_t error_size)
         .listen_count = count,
         .http_threads = (unsigned)config->server.http_threads,
         .handshake_timeout = config->limits.handshake_timeout,
-        .receive_buffer = (size_t)receive_buffer(config),
+        .receive_buffer = (size_t)limits_receive_buffer(config),
         .tracker = program->tracker,
         .loops = program->loops,
         .routes = program->routes,

@@ -1,0 +1,30 @@
+/*
+ * limits: the limits in force, from what the configuration says and, where it says `auto`, from the
+ * machine. Main thread, at the start.
+ */
+#ifndef LASTCALL_SERVER_LIMITS_H
+#define LASTCALL_SERVER_LIMITS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "server/session_home.h"
+
+/* Event loops: as many as there are processors to use, at most MEMORY_SHARES_MAX. */
+size_t limits_loops(const struct config *config);
+
+/* Bytes that all sessions together may hold. */
+uint64_t limits_memory(const struct config *config);
+
+/* Bytes that the kernel keeps of what one peer has sent. */
+uint64_t limits_receive_buffer(const struct config *config);
+
+/* Requests of one address that are served at a time. */
+size_t limits_requests_per_address(const struct config *config);
+
+/* What the sessions of a route obey. */
+struct session_limits limits_of_route(const struct config *config,
+                                      const struct config_route *route);
+
+#endif
