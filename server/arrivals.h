@@ -1,11 +1,15 @@
 /*
- * arrivals: requests that take long to arrive, and of one address too many of them.
+ * arrivals: requests that take long to arrive, and answers that take long to leave.
  *
- * Such a request holds one of CivetWeb's threads, and as long as it is not whole the door has not
- * seen it. So whoever looks at CivetWeb's connections shows them here: of each address as many may
- * be slow as may be served at a time (limits.requests_per_address); of more the oldest are answered
+ * Each holds one of CivetWeb's threads, and what has not arrived whole the door has not seen. So
+ * whoever looks at CivetWeb's connections shows them here. Of each address as many requests may be
+ * slow as may be served at a time (limits.requests_per_address); of more the oldest are answered
  * 429 and ended. Requests that are being served are counted, and left alone; those that wait for a
- * thread are not slow. One thread, that which looks; nothing blocks.
+ * thread are not slow.
+ *
+ * While all threads are held, and whosoever they are, one connection after the other is given up:
+ * the oldest half request, and where there is none the answer that is read most slowly. So nobody
+ * waits for long. One thread, that which looks, unless something else is said; nothing blocks.
  */
 #ifndef LASTCALL_SERVER_ARRIVALS_H
 #define LASTCALL_SERVER_ARRIVALS_H
@@ -37,9 +41,11 @@ struct arrival {
     bool ended; /* by us: CivetWeb has not noticed yet */
 };
 
-/* Whether a request that did not become whole was ended here, and so has been answered, counted and
-   logged: asked once for each. Any thread. */
-bool arrivals_ended(const struct sockaddr *peer);
+/* Whether a connection was ended here: the status that it was answered with, which has been counted
+   and logged; ARRIVALS_CUT where its own answer had begun; 0: it was not. Asked once for each. Any
+   thread. */
+#define ARRIVALS_CUT 1
+int arrivals_ended(const struct sockaddr *peer);
 
 /* Looks at all connections that CivetWeb has, at time `now`, and ends what is too much; sooner
    where threads are `scarce`, as others wait for one. Returns how many it has ended. */

@@ -247,6 +247,13 @@ static void serve_closed(struct server *server, struct http_exchange *exchange)
     self_test_answer(exchange);
 }
 
+/* Whether an answer that did not reach its peer whole was given up for others' sake. */
+static bool was_cut(const struct http_exchange *exchange)
+{
+    const struct sockaddr_storage peer = peer_address(&exchange->peer);
+    return arrivals_ended((const struct sockaddr *)&peer) != 0;
+}
+
 static void pass_door(struct server *server, struct http_exchange *exchange)
 {
     const struct server_options *options = &server->options;
@@ -274,6 +281,8 @@ static void pass_door(struct server *server, struct http_exchange *exchange)
     bool finished = exchange->status != 101 && route != NULL && !exchange->failed;
     if (finished && tracker_gate_closed(options->tracker))
         flush_response(server, exchange);
+    if (exchange->failed && !exchange->cut)
+        exchange->cut = was_cut(exchange);
     if (exchange->cut)
         tracker_request_cut(options->tracker);
     tracker_leave_request(options->tracker, finished);
@@ -339,9 +348,8 @@ int door_error(struct mg_connection *connection, int status, const char *message
     const struct sockaddr_storage peer = peer_address(&exchange.peer);
     if (tracker_gate_closed(server->options.tracker)) /* half a request, ended by the shutdown */
         bad = door_refusals[REFUSED_DRAINING];
-    if (arrivals_ended((const struct sockaddr *)&peer))
-        exchange.status = door_refusals[REFUSED_ADDRESS].status;
-    else
+    exchange.status = arrivals_ended((const struct sockaddr *)&peer);
+    if (exchange.status == 0)
         door_refuse(server, &exchange, &bad);
     note_answer(server, &exchange);
     return 0;

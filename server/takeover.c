@@ -357,6 +357,13 @@ bool takeover_waits(const struct takeover_connection *connection)
     return ioctl(connection->descriptor, SIOCINQ, &unread) == 0 && unread > 0;
 }
 
+bool takeover_sends(const struct takeover_connection *connection, uint64_t *taken)
+{
+    int unsent = 0;
+    *taken = tcp_bytes_acknowledged(connection->descriptor);
+    return ioctl(connection->descriptor, SIOCOUTQ, &unsent) == 0 && unsent > 0;
+}
+
 bool takeover_peer_of(const struct takeover_connection *connection, struct sockaddr_storage *peer)
 {
     socklen_t length = sizeof *peer;

@@ -128,6 +128,10 @@ void takeover_refuse(const struct takeover_connection *connection, const char *t
    does not block. */
 bool takeover_waits(const struct takeover_connection *connection);
 
+/* Whether something that we have sent on it waits for the peer; *taken is set to the bytes that the
+   peer has ever taken. Any thread; does not block. */
+bool takeover_sends(const struct takeover_connection *connection, uint64_t *taken);
+
 /* Who is at the other end of it. Returns false where it has gone. Any thread; does not block. */
 bool takeover_peer_of(const struct takeover_connection *connection, struct sockaddr_storage *peer);
 

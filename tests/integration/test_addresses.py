@@ -155,6 +155,69 @@ class Requests(Addresses):
         return True
 
 
+class Scarce(Addresses):
+    """Many addresses hold all threads, none of them more than it may."""
+    THREADS, PLACES = 16, 8
+    HOLDERS = ('127.0.0.4', '127.0.0.5')
+
+    def start(self):
+        directory = self.directory()
+        with open(os.path.join(directory, 'big'), 'wb') as file:
+            file.truncate(24 << 20)
+        return self.daemon(f'server.http_threads={self.THREADS}', 'limits.handshake_timeout=60s',
+                           'log.level=info', 'shutdown.timeout=1s', 'shutdown.close_timeout=500ms',
+                           routes={'/files/*': {'handler': 'static', 'root': directory}})
+
+    def assertServed(self, daemon):
+        for path in ('/health/live', '/'):
+            began = time.monotonic()
+            self.assertEqual(self.ask(daemon, request_head(path)).status, 200)
+            self.assertWithin(time.monotonic() - began, 20, f'the answer for {path}')
+
+    def test_the_answers_that_are_read_most_slowly_are_cut_so_that_others_are_served(self):
+        daemon = self.start()
+        for source in self.HOLDERS:
+            for _ in range(self.PLACES):
+                peer = self.peer(daemon, receive_buffer=4096, source_host=source)
+                peer.send(request_head('/files/big'))
+                peer.read_until(b'\r\n\r\n')
+        self.assertServed(daemon)
+        cut = daemon.wait_log('answer cut')
+        self.assertEqual(cut['why'], 'its answer is read slowly, and others wait for a thread')
+        self.websocket(daemon).echo()
+
+    def test_half_requests_are_answered_408_so_that_others_are_served(self):
+        daemon = self.start()
+        halves = []
+        for source in self.HOLDERS:
+            for _ in range(self.PLACES):
+                halves.append(self.peer(daemon, source_host=source))
+                halves[-1].send(request_head('/').rstrip())
+        self.assertServed(daemon)
+        refused = daemon.wait_log('refused', status=408)
+        self.assertEqual(refused['why'],
+                         'the request takes long to arrive, and others wait for a thread')
+        readable = select.select([half.socket for half in halves], [], [], 10)[0]
+        ended = next(half for half in halves if half.socket in readable)
+        self.assertEqual(Response(ended.read_to_end()).status, 408)
+
+    def test_who_reads_steadily_is_not_cut(self):
+        daemon = self.start()
+        steady = self.peer(daemon, source_host='127.0.0.6')
+        steady.send(request_head('/files/big'))
+        steady.read_until(b'\r\n\r\n')
+        for source in self.HOLDERS:
+            for _ in range(self.PLACES):
+                peer = self.peer(daemon, receive_buffer=4096, source_host=source)
+                peer.send(request_head('/files/big'))
+        began = time.monotonic()
+        while time.monotonic() - began < lastcall.scaled(3):
+            steady.read(1 << 18)
+            time.sleep(0.1)
+        daemon.wait_log('answer cut')
+        steady.read(1 << 20)
+
+
 class Rate(Addresses):
     def test_who_asks_too_often_gets_429_and_a_second_later_is_served_again(self):
         daemon = self.daemon('limits.rate_per_address=5')

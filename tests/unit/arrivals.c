@@ -2,8 +2,8 @@
 
 #include "tests/support/connections.h"
 
-/* Which requests that take long to arrive are ended. The connections are real, the times are not.
- */
+/* Which requests that take long to arrive, and which answers that take long to leave, are ended.
+   The connections are real, the times are not. */
 
 enum { HALVES = 5, MOST = 2, NOW = 1000000 };
 
@@ -64,6 +64,22 @@ START_TEST(what_takes_over_a_second_is_ended_although_there_are_threads)
 }
 END_TEST
 
+START_TEST(while_threads_are_scarce_one_half_request_after_the_other_is_ended_the_oldest_first)
+{
+    struct arrival halves[HALVES];
+    make_halves(halves, 1500);
+    halves[3].since = NOW - 3000;
+    ck_assert_uint_eq(arrivals_judge(halves, MOST, NOW, false), 0);
+    ck_assert_uint_eq(arrivals_judge(halves + 2, MOST, NOW, true), 1);
+    ck_assert(halves[3].ended && !halves[2].ended);
+    ck_assert_uint_eq(arrivals_judge(halves + 2, MOST, NOW, true), 1);
+    ck_assert(halves[2].ended);
+    ck_assert_uint_eq(arrivals_judge(halves + 2, MOST, NOW, true), 0);
+    ck_assert_uint_eq(arrivals_judge(halves, 1, NOW - 600, true), 0);
+    ck_assert(!halves[0].ended);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("arrivals");
@@ -73,6 +89,8 @@ int main(void)
                    while_threads_are_scarce_the_slow_requests_of_one_address_are_ended_sooner);
     tcase_add_test(tests, a_request_that_has_just_come_is_not_ended_even_then);
     tcase_add_test(tests, what_takes_over_a_second_is_ended_although_there_are_threads);
+    tcase_add_test(
+        tests, while_threads_are_scarce_one_half_request_after_the_other_is_ended_the_oldest_first);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
