@@ -60,15 +60,23 @@ void arrivals_init(const struct arrivals_options *with)
     options = with == NULL ? (struct arrivals_options){.addresses = NULL} : *with;
 }
 
-/* Those that have been read from for long, but not a proxy's. */
-static size_t find_slow(struct arrival *arrivals, size_t count, int64_t since, struct slow *found)
+/* Since when it has been read from: what waits for a thread is not slow. */
+static int64_t read_since(const struct arrival *arrival)
+{
+    return arrival->waited > arrival->since ? arrival->waited : arrival->since;
+}
+
+/* Those that have been read from since `moment` or longer, but not a proxy's. */
+static size_t find_slow(struct arrival *arrivals, size_t count, int64_t now, int64_t moment,
+                        struct slow *found)
 {
     size_t slow = 0;
     for (size_t i = 0; i < count && slow < JUDGED_MAX; i++) {
         struct slow *one = &found[slow];
         const struct sockaddr *peer = (const struct sockaddr *)&one->peer;
-        if (arrivals[i].since > since || arrivals[i].ended ||
-            takeover_waits(&arrivals[i].connection) ||
+        if (takeover_waits(&arrivals[i].connection))
+            arrivals[i].waited = now;
+        if (arrivals[i].ended || read_since(&arrivals[i]) > moment ||
             !takeover_peer_of(&arrivals[i].connection, &one->peer) ||
             network_contains(options.trusted, options.trusted_count, peer))
             continue;
@@ -89,8 +97,8 @@ static size_t count_before(const struct slow *found, size_t slow, const struct s
         const struct slow *other = &found[i];
         if (other == one || memcmp(&other->key, &one->key, sizeof one->key) != 0)
             continue;
-        if (other->served || other->arrival->since > one->arrival->since ||
-            (other->arrival->since == one->arrival->since && other > one))
+        const int64_t younger = read_since(other->arrival) - read_since(one->arrival);
+        if (other->served || younger > 0 || (younger == 0 && other > one))
             before++;
     }
     return before;
@@ -158,12 +166,12 @@ static const struct slow *find_slowest(const struct slow *found, size_t slow, in
     uint64_t least = LEAST_RATE;
     for (size_t i = 0; i < slow; i++) {
         const struct arrival *arrival = found[i].arrival;
-        const int64_t age = now - arrival->since;
+        const int64_t age = now - read_since(arrival);
         uint64_t taken = 0;
         if (age < SLOW || arrival->ended)
             continue;
         if (!found[i].served) {
-            if (oldest == NULL || arrival->since < oldest->arrival->since)
+            if (oldest == NULL || read_since(arrival) < read_since(oldest->arrival))
                 oldest = &found[i];
         } else if (takeover_sends(&arrival->connection, &taken) &&
                    taken * 1000 / (uint64_t)age < least) {
@@ -181,7 +189,8 @@ size_t arrivals_judge(struct arrival *arrivals, size_t count, int64_t now, bool 
     size_t judged = 0;
     if (most == 0 || (count <= most && !scarce))
         return 0;
-    size_t slow = find_slow(arrivals, count, now - (scarce ? SLOW_IF_SCARCE : SLOW), found);
+    const int64_t moment = now - (scarce ? SLOW_IF_SCARCE : SLOW);
+    size_t slow = find_slow(arrivals, count, now, moment, found);
     for (size_t i = 0; i < slow; i++) {
         if (found[i].served || count_before(found, slow, &found[i]) < most)
             continue;

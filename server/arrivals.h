@@ -38,7 +38,8 @@ void arrivals_init(const struct arrivals_options *options);
 struct arrival {
     struct takeover_connection connection;
     int64_t since;
-    bool ended; /* by us: CivetWeb has not noticed yet */
+    int64_t waited; /* when it was last seen to wait for a thread; 0: never */
+    bool ended;     /* by us: CivetWeb has not noticed yet */
 };
 
 /* Whether a connection was ended here: the status that it was answered with, which has been counted

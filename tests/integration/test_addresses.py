@@ -163,7 +163,7 @@ class Scarce(Addresses):
     def start(self):
         directory = self.directory()
         with open(os.path.join(directory, 'big'), 'wb') as file:
-            file.truncate(24 << 20)
+            file.truncate(256 << 20)
         return self.daemon(f'server.http_threads={self.THREADS}', 'limits.handshake_timeout=60s',
                            'log.level=info', 'shutdown.timeout=1s', 'shutdown.close_timeout=500ms',
                            routes={'/files/*': {'handler': 'static', 'root': directory}})

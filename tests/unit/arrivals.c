@@ -64,6 +64,16 @@ START_TEST(what_takes_over_a_second_is_ended_although_there_are_threads)
 }
 END_TEST
 
+START_TEST(what_has_waited_for_a_thread_is_not_slow_when_it_gets_one)
+{
+    struct arrival halves[HALVES];
+    make_halves(halves, 5000);
+    for (int i = 0; i < HALVES; i++)
+        halves[i].waited = NOW - 50;
+    ck_assert_uint_eq(arrivals_judge(halves, HALVES, NOW, true), 0);
+}
+END_TEST
+
 START_TEST(while_threads_are_scarce_one_half_request_after_the_other_is_ended_the_oldest_first)
 {
     struct arrival halves[HALVES];
@@ -89,6 +99,7 @@ int main(void)
                    while_threads_are_scarce_the_slow_requests_of_one_address_are_ended_sooner);
     tcase_add_test(tests, a_request_that_has_just_come_is_not_ended_even_then);
     tcase_add_test(tests, what_takes_over_a_second_is_ended_although_there_are_threads);
+    tcase_add_test(tests, what_has_waited_for_a_thread_is_not_slow_when_it_gets_one);
     tcase_add_test(
         tests, while_threads_are_scarce_one_half_request_after_the_other_is_ended_the_oldest_first);
     suite_add_tcase(suite, tests);
