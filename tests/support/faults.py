@@ -70,7 +70,6 @@ ERRORS = {
     'opendir': DESCRIPTORS,
     'poll': [errno.ENOMEM, errno.EINTR],
     'pread': [errno.EIO, errno.EINTR],
-    'pthread_cond_init': MEMORY,
     'pthread_create': [errno.EAGAIN],
     'putc': [errno.ENOSPC],
     'read': [errno.EIO, errno.EINTR],
@@ -109,7 +108,7 @@ LEFT_OUT = [
     (r'_exit|clock_gettime|closedir|free|freeaddrinfo|munmap|getenv|getpid|isatty|signal|sig\w+|'
      r'time|unsetenv|waitpid|optarg|optind|in6addr_\w+|deflateEnd|inflateEnd|json_delete',
      'cannot fail, or it does not matter that it does'),
-    (r'pthread_(cond|condattr|mutex|join|once)\w*', 'fails only where the program is wrong'),
+    (r'pthread_(cond|condattr|mutex|join|once|self)\w*', 'fails only where the program is wrong'),
     (r'(__)?printf(_chk)?|puts|putchar|getopt_long', 'what -h, -t and -T print, before anything runs'),
     (r'uv_async_send', 'libuv ends the process itself when this fails'),
     (r'uv_(close|hrtime|loop_close|now|run|timer_\w+|update_time|poll_start)',

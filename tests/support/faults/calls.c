@@ -102,7 +102,6 @@
     X(int, pipe2, MINUS_ONE, (int a[2], int b), (a, b))                                            \
     X(int, poll, MINUS_ONE, (struct pollfd * a, nfds_t b, int c), (a, b, c))                       \
     X(ssize_t, pread, MINUS_ONE, (int a, void *b, size_t c, off_t d), (a, b, c, d))                \
-    X(int, pthread_cond_init, ITSELF, (pthread_cond_t * a, const pthread_condattr_t *b), (a, b))   \
     X(int, pthread_create, ITSELF,                                                                 \
       (pthread_t * a, const pthread_attr_t *b, void *(*c)(void *), void *d), (a, b, c, d))         \
     X(int, putc, MINUS_ONE, (int a, FILE *b), (a, b))                                              \
