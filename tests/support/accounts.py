@@ -201,7 +201,7 @@ class Accounts:
         answered = [guest for guest in self.guests.values()
                     if guest.answered() and not guest.opened() and not guest.sent_away()]
         surely = sum(1 for guest in answered if guest.asked_at and guest.asked_at > heard_at
-                     and guest.status == 200)
+                     and guest.status == 200 and not guest.asked_always())
         left = sum(1 for guest in self.guests.values() if guest.asked_at and not guest.answered())
         # the daemon counts an answer when its thread has sent it, and the guest may be quicker
         counted_late = signal_at - scaled(1)

@@ -59,7 +59,8 @@ class Guest:
         self.compressing = False
         self.parts = []           # of a message in fragments
         self.awaited = deque()    # what was sent and is to come back; None: nothing of the kind
-        self.asked_at = None      # a whole request was handed to the kernel
+        self.asked = b''          # the request
+        self.asked_at = None      # it was handed to the kernel whole
         self.status = None        # of the answer
         self.text = b''           # how the body begins
         self.length = None        # of its body, as it says
@@ -83,6 +84,10 @@ class Guest:
 
     def opened(self):
         return self.status == 101
+
+    def asked_always(self):
+        """Whether it asked for what is answered behind the closed gate, too, and counted nowhere."""
+        return any(path in self.asked for path in (b' /health/', b' /metrics'))
 
     def answered(self):
         """Whether a whole answer has come."""
@@ -125,6 +130,7 @@ class Guest:
         """Connects and sends a request."""
         await self.connect(**options)
         self.listen()
+        self.asked = raw
         await self.send(raw)
         self.asked_at = time.monotonic()
 
