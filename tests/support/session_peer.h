@@ -70,6 +70,20 @@ static inline const char *notes_wait(const char *wanted)
     return found + strlen(wanted);
 }
 
+/* --- handlers --- */
+
+static inline void echo(struct session *session, enum message_kind kind, void *data, size_t length)
+{
+    session_send(session, kind, data, length);
+}
+
+static inline void note_and_echo(struct session *session, enum message_kind kind, void *data,
+                                 size_t length)
+{
+    note("message %.*s;", (int)length, (const char *)data);
+    session_send(session, kind, data, length);
+}
+
 /* --- the host --- */
 
 struct host {
@@ -293,6 +307,14 @@ static inline void peer_hears_end(int peer)
     peer_read(peer);
     ck_assert_int_eq(frame.opcode, FRAME_END);
     close(peer);
+}
+
+/* Answers our Close, sees the end of TCP, and checks what the host says of it. */
+static inline void peer_ends_properly(struct host *host, int peer, uint16_t code)
+{
+    peer_close(peer, code);
+    peer_hears_end(peer);
+    host_end(host, OUTCOME_HANDSHAKE, code);
 }
 
 #endif

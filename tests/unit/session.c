@@ -7,11 +7,6 @@
 
 enum { QUEUE = 65536, SMALL_BUFFER = 4096 };
 
-static void echo(struct session *session, enum message_kind kind, void *data, size_t length)
-{
-    session_send(session, kind, data, length);
-}
-
 START_TEST(an_idle_session_takes_no_more_than_1024_bytes)
 {
     ck_assert_uint_le(sizeof(struct session), 1024);

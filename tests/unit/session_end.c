@@ -2,11 +2,6 @@
 
 enum { CLOSE_TIMEOUT = 150, CLOCKS_DIFFER = 5 }; /* milliseconds */
 
-static void echo(struct session *session, enum message_kind kind, void *data, size_t length)
-{
-    session_send(session, kind, data, length);
-}
-
 static void say_goodbye(struct session *session)
 {
     session_send(session, MESSAGE_TEXT, "goodbye", 7);

@@ -13,19 +13,6 @@ enum {
 static const char too_many[] = "more pings, pongs or empty fragments than are allowed";
 static const char too_slow[] = "a message has not arrived whole in time";
 
-static void echo(struct session *session, enum message_kind kind, void *data, size_t length)
-{
-    note("message %.*s;", (int)length, (const char *)data);
-    session_send(session, kind, data, length);
-}
-
-static void end_properly(struct host *host, int peer, uint16_t code)
-{
-    peer_close(peer, code);
-    peer_hears_end(peer);
-    host_end(host, OUTCOME_HANDSHAKE, code);
-}
-
 /* --- control frames and empty fragments --- */
 
 static void send_many(int peer, uint8_t first, int times)
@@ -36,7 +23,7 @@ static void send_many(int peer, uint8_t first, int times)
 
 START_TEST(pings_over_the_limit_are_closed_with_1008_and_those_within_it_answered)
 {
-    struct host host = make_host(echo);
+    struct host host = make_host(note_and_echo);
     host.limits.control_frames = 5;
     host_start(&host);
     int peer = host_connect(&host);
@@ -46,25 +33,25 @@ START_TEST(pings_over_the_limit_are_closed_with_1008_and_those_within_it_answere
         ck_assert_int_eq(frame.opcode, FRAME_PONG);
     }
     peer_hears_close(peer, 1008, too_many);
-    end_properly(&host, peer, 1008);
+    peer_ends_properly(&host, peer, 1008);
 }
 END_TEST
 
 START_TEST(pongs_over_the_limit_are_closed_with_1008)
 {
-    struct host host = make_host(echo);
+    struct host host = make_host(note_and_echo);
     host.limits.control_frames = 5;
     host_start(&host);
     int peer = host_connect(&host);
     send_many(peer, 0x8a, 6);
     peer_hears_close(peer, 1008, too_many);
-    end_properly(&host, peer, 1008);
+    peer_ends_properly(&host, peer, 1008);
 }
 END_TEST
 
 START_TEST(empty_fragments_over_the_limit_are_closed_with_1008_and_their_message_reaches_nobody)
 {
-    struct host host = make_host(echo);
+    struct host host = make_host(note_and_echo);
     host.limits.control_frames = 5;
     host_start(&host);
     int peer = host_connect(&host);
@@ -72,14 +59,14 @@ START_TEST(empty_fragments_over_the_limit_are_closed_with_1008_and_their_message
     send_many(peer, 0x00, 5);
     peer_hears_close(peer, 1008, too_many);
     peer_send(peer, 0x80, "lost", 4);
-    end_properly(&host, peer, 1008);
+    peer_ends_properly(&host, peer, 1008);
     ck_assert_ptr_null(strstr(notes.text, "message"));
 }
 END_TEST
 
 START_TEST(messages_and_fragments_with_something_in_them_are_not_counted_with_the_empty_ones)
 {
-    struct host host = make_host(echo);
+    struct host host = make_host(note_and_echo);
     host.limits.control_frames = 1;
     host_start(&host);
     int peer = host_connect(&host);
@@ -102,7 +89,7 @@ END_TEST
 
 START_TEST(a_close_is_taken_at_any_rate)
 {
-    struct host host = make_host(echo);
+    struct host host = make_host(note_and_echo);
     host.limits.control_frames = 1;
     host_start(&host);
     int peer = host_connect(&host);
@@ -132,7 +119,7 @@ static const struct {
 
 START_TEST(what_does_not_arrive_whole_in_time_is_closed_with_1008)
 {
-    struct host host = make_host(echo);
+    struct host host = make_host(note_and_echo);
     host.limits.message_timeout = SHORT;
     host_start(&host);
     int64_t began = clock_milliseconds();
@@ -150,7 +137,7 @@ END_TEST
 
 START_TEST(pings_between_do_not_put_the_end_of_a_message_off)
 {
-    struct host host = make_host(echo);
+    struct host host = make_host(note_and_echo);
     host.limits.message_timeout = SHORT;
     host_start(&host);
     int peer = host_connect(&host);
@@ -173,7 +160,7 @@ END_TEST
 
 START_TEST(messages_that_arrive_whole_in_time_may_go_on_for_longer)
 {
-    struct host host = make_host(echo);
+    struct host host = make_host(note_and_echo);
     host.limits.message_timeout = TIMEOUT;
     host_start(&host);
     int peer = host_connect(&host);
@@ -222,7 +209,7 @@ static void wait_until(int64_t time)
 
 START_TEST(the_time_in_which_nobody_reads_from_a_peer_does_not_count_against_its_message)
 {
-    struct host host = make_host(echo);
+    struct host host = make_host(note_and_echo);
     host.limits.message_timeout = HELD;
     host.limits.send_queue = QUEUE;
     host.send_buffer = SMALL_BUFFER;

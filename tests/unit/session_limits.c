@@ -8,19 +8,6 @@ enum {
 
 static const char too_many[] = "more messages a second than are allowed here";
 
-static void echo(struct session *session, enum message_kind kind, void *data, size_t length)
-{
-    note("message %.*s;", (int)length, (const char *)data);
-    session_send(session, kind, data, length);
-}
-
-static void end_properly(struct host *host, int peer, uint16_t code)
-{
-    peer_close(peer, code);
-    peer_hears_end(peer);
-    host_end(host, OUTCOME_HANDSHAKE, code);
-}
-
 static void say(int peer, int from, int to)
 {
     uint8_t frames[256];
@@ -44,7 +31,7 @@ static void hear(int peer, int from, int to)
 
 START_TEST(a_message_over_the_rate_is_closed_with_1008_and_reaches_nobody)
 {
-    struct host host = make_host(echo);
+    struct host host = make_host(note_and_echo);
     host.limits.rate = 3;
     host_start(&host);
     int peer = host_connect(&host);
@@ -52,7 +39,7 @@ START_TEST(a_message_over_the_rate_is_closed_with_1008_and_reaches_nobody)
     hear(peer, 1, 3);
     peer_hears_close(peer, 1008, too_many);
     say(peer, 6, 6);
-    end_properly(&host, peer, 1008);
+    peer_ends_properly(&host, peer, 1008);
     ck_assert_ptr_null(strstr(notes.text, "message m4;"));
     ck_assert_ptr_null(strstr(notes.text, "message m6;"));
 }
@@ -60,7 +47,7 @@ END_TEST
 
 START_TEST(a_second_later_as_many_messages_may_come_again)
 {
-    struct host host = make_host(echo);
+    struct host host = make_host(note_and_echo);
     host.limits.rate = 3;
     host_start(&host);
     int peer = host_connect(&host);
@@ -70,13 +57,13 @@ START_TEST(a_second_later_as_many_messages_may_come_again)
     say(peer, 4, 7);
     hear(peer, 4, 6);
     peer_hears_close(peer, 1008, too_many);
-    end_properly(&host, peer, 1008);
+    peer_ends_properly(&host, peer, 1008);
 }
 END_TEST
 
 START_TEST(idle_seconds_do_not_allow_more_than_one_second_s_worth)
 {
-    struct host host = make_host(echo);
+    struct host host = make_host(note_and_echo);
     host.limits.rate = 2;
     host_start(&host);
     int peer = host_connect(&host);
@@ -84,20 +71,20 @@ START_TEST(idle_seconds_do_not_allow_more_than_one_second_s_worth)
     say(peer, 1, 3);
     hear(peer, 1, 2);
     peer_hears_close(peer, 1008, too_many);
-    end_properly(&host, peer, 1008);
+    peer_ends_properly(&host, peer, 1008);
 }
 END_TEST
 
 START_TEST(what_comes_after_our_close_is_taken_at_any_rate)
 {
-    struct host host = make_host(echo);
+    struct host host = make_host(note_and_echo);
     host.limits.rate = 1;
     host_start(&host);
     int peer = host_connect(&host);
     host_drain(&host);
     peer_hears_close(peer, 1001, "server shutting down");
     say(peer, 1, 9);
-    end_properly(&host, peer, 1001);
+    peer_ends_properly(&host, peer, 1001);
     for (int i = 1; i <= 9; i++) {
         char text[32];
         snprintf(text, sizeof text, "message m%d;", i);
@@ -108,7 +95,7 @@ END_TEST
 
 START_TEST(an_old_session_is_closed_at_most_a_tenth_before_max_age)
 {
-    struct host host = make_host(echo);
+    struct host host = make_host(note_and_echo);
     host.limits.max_age = AGE;
     host_start(&host);
     int64_t began = clock_milliseconds();
@@ -117,7 +104,7 @@ START_TEST(an_old_session_is_closed_at_most_a_tenth_before_max_age)
     hear(peer, 1, 1);
     peer_hears_close(peer, 1001, "open for long enough: please connect again");
     ck_assert_int_ge(clock_milliseconds() - began, AGE - AGE / 10 - CLOCKS_DIFFER);
-    end_properly(&host, peer, 1001);
+    peer_ends_properly(&host, peer, 1001);
 }
 END_TEST
 
@@ -133,7 +120,7 @@ static void say_awake(struct session *session)
 
 START_TEST(a_handler_is_woken_once_when_it_has_asked_for_it)
 {
-    struct host host = make_host(echo);
+    struct host host = make_host(note_and_echo);
     host.handler.open = ask_to_be_woken;
     host.handler.wake = say_awake;
     host_start(&host);
@@ -159,7 +146,7 @@ static void take_it_back(struct session *session)
 
 START_TEST(a_handler_can_take_back_that_it_wants_to_be_woken)
 {
-    struct host host = make_host(echo);
+    struct host host = make_host(note_and_echo);
     host.handler.open = take_it_back;
     host.handler.wake = say_awake;
     host_start(&host);
@@ -182,7 +169,7 @@ static void note_drain(struct session *session)
 
 START_TEST(a_session_that_watches_the_others_is_closed_when_these_have_gone)
 {
-    struct host host = make_host(echo);
+    struct host host = make_host(note_and_echo);
     host.handler.last = true;
     host.handler.drain = note_drain;
     host_start(&host);
@@ -200,13 +187,13 @@ START_TEST(a_session_that_watches_the_others_is_closed_when_these_have_gone)
     tracker_leave_request(host.tracker, true);
     hear(peer, 1, 1); /* it says how that ended */
     peer_hears_close(peer, 1001, "server shutting down");
-    end_properly(&host, peer, 1001);
+    peer_ends_properly(&host, peer, 1001);
 }
 END_TEST
 
 START_TEST(a_session_that_epoll_refuses_is_counted_and_leaves)
 {
-    struct host host = make_host(echo);
+    struct host host = make_host(note_and_echo);
     host_start(&host);
     struct sockaddr_in nobody = {.sin_family = AF_INET};
     int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC); /* EPERM, as ENOSPC would be */

@@ -8,11 +8,6 @@ enum {
     CLOCKS_DIFFER = 5,
 };
 
-static void echo(struct session *session, enum message_kind kind, void *data, size_t length)
-{
-    session_send(session, kind, data, length);
-}
-
 static void hears_ping(int peer)
 {
     peer_read(peer);
@@ -22,13 +17,6 @@ static void hears_ping(int peer)
 static void check_since(int64_t began, int milliseconds)
 {
     ck_assert_int_ge(clock_milliseconds() - began, milliseconds - CLOCKS_DIFFER);
-}
-
-static void end_properly(struct host *host, int peer)
-{
-    peer_close(peer, 1001);
-    peer_hears_end(peer);
-    host_end(host, OUTCOME_HANDSHAKE, 1001);
 }
 
 START_TEST(a_silent_peer_is_pinged_and_closed_when_it_does_not_answer)
@@ -43,7 +31,7 @@ START_TEST(a_silent_peer_is_pinged_and_closed_when_it_does_not_answer)
     check_since(began, SHORT);
     peer_hears_close(peer, 1001, "no answer to a ping");
     check_since(began, SHORT + SHORT);
-    end_properly(&host, peer);
+    peer_ends_properly(&host, peer, 1001);
 }
 END_TEST
 
@@ -96,7 +84,7 @@ START_TEST(a_session_without_messages_is_closed_at_idle_timeout)
     int peer = host_connect(&host);
     peer_hears_close(peer, 1001, "idle for too long");
     check_since(began, SHORT);
-    end_properly(&host, peer);
+    peer_ends_properly(&host, peer, 1001);
 }
 END_TEST
 
@@ -116,7 +104,7 @@ START_TEST(a_message_puts_idle_timeout_off)
     peer_hears(peer, "the last");
     peer_hears_close(peer, 1001, "idle for too long");
     check_since(began, LONG);
-    end_properly(&host, peer);
+    peer_ends_properly(&host, peer, 1001);
 }
 END_TEST
 
@@ -138,7 +126,7 @@ START_TEST(pings_and_their_answers_do_not_put_idle_timeout_off)
     ck_assert_int_gt(pings, 0);
     check_close(1001, "idle for too long");
     check_since(began, IDLE);
-    end_properly(&host, peer);
+    peer_ends_properly(&host, peer, 1001);
 }
 END_TEST
 
