@@ -145,8 +145,8 @@ static struct sockaddr_storage peer_address(const struct takeover_peer *peer)
 /* Finds out who the client is and which host it asked for, behind proxies or not. */
 void door_identify(struct http_exchange *exchange, const struct network *trusted, size_t count)
 {
-    const struct sockaddr_storage peer = peer_address(&exchange->peer);
-    const struct sockaddr *address = (const struct sockaddr *)&peer;
+    exchange->peer_address = peer_address(&exchange->peer);
+    const struct sockaddr *address = (const struct sockaddr *)&exchange->peer_address;
     forwarded_read(address, exchange->headers, exchange->header_count, trusted, count,
                    &exchange->client);
     if (!network_contains(trusted, count, address))
@@ -173,12 +173,11 @@ static const struct refusal *take_place(const struct server_options *options,
         [ADDRESS_NO_MEMORY] = {.kind = REFUSED_DESCRIPTORS, .status = 503, .why = "out of memory"},
     };
     const struct sockaddr *client = (const struct sockaddr *)&exchange->client.address;
-    const struct sockaddr_storage peer = peer_address(&exchange->peer);
+    const struct sockaddr *peer = (const struct sockaddr *)&exchange->peer_address;
     if (network_contains(options->trusted, options->trusted_count, client))
         return NULL; /* a proxy speaks for many, or for itself */
-    enum address_answer answer =
-        addresses_enter_request(options->addresses, &exchange->place, client,
-                                (const struct sockaddr *)&peer, clock_milliseconds());
+    enum address_answer answer = addresses_enter_request(options->addresses, &exchange->place,
+                                                         client, peer, clock_milliseconds());
     if (answer == ADDRESS_IN)
         return NULL;
     exchange->place.use = NULL;
@@ -247,13 +246,6 @@ static void serve_closed(struct server *server, struct http_exchange *exchange)
     self_test_answer(exchange);
 }
 
-/* Whether an answer that did not reach its peer whole was given up for others' sake. */
-static bool was_cut(const struct http_exchange *exchange)
-{
-    const struct sockaddr_storage peer = peer_address(&exchange->peer);
-    return arrivals_ended((const struct sockaddr *)&peer) != 0;
-}
-
 static void pass_door(struct server *server, struct http_exchange *exchange)
 {
     const struct server_options *options = &server->options;
@@ -281,8 +273,8 @@ static void pass_door(struct server *server, struct http_exchange *exchange)
     bool finished = exchange->status != 101 && route != NULL && !exchange->failed;
     if (finished && tracker_gate_closed(options->tracker))
         flush_response(server, exchange);
-    if (exchange->failed && !exchange->cut)
-        exchange->cut = was_cut(exchange);
+    if (exchange->failed && !exchange->cut) /* perhaps it was given up for others' sake */
+        exchange->cut = arrivals_ended((const struct sockaddr *)&exchange->peer_address) != 0;
     if (exchange->cut)
         tracker_request_cut(options->tracker);
     tracker_leave_request(options->tracker, finished);

@@ -39,8 +39,9 @@ struct http_exchange {
     const char *http_version;
     int64_t began; /* clock_microseconds */
     struct takeover_peer peer;
-    struct client client;         /* once the door has read it */
-    struct address_request place; /* among those of its address; `use` is NULL: none */
+    struct sockaddr_storage peer_address; /* the same, once the door has read it */
+    struct client client;                 /* once the door has read it */
+    struct address_request place;         /* among those of its address; `use` is NULL: none */
     char client_host[INET6_ADDRSTRLEN];
     int patience; /* milliseconds that the peer may take nothing of a file */
     int status;   /* of the answer; 0: none yet */

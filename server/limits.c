@@ -34,12 +34,13 @@ uint64_t limits_receive_buffer(const struct config *config)
     return share < RECEIVE_LEAST ? RECEIVE_LEAST : share > RECEIVE_MOST ? RECEIVE_MOST : share;
 }
 
-struct session_limits limits_of_route(const struct config *config, const struct config_route *route)
+struct session_limits limits_of_route(const struct config *config, const struct config_route *route,
+                                      uint64_t receive_buffer)
 {
     return (struct session_limits){
         .message = (uint64_t)own_or(route->message, config->limits.message),
         .message_timeout = config->limits.message_timeout,
-        .receive_buffer = limits_receive_buffer(config),
+        .receive_buffer = receive_buffer,
         .send_queue = (uint64_t)own_or(route->send_queue, config->limits.send_queue),
         .control_frames = config->limits.control_frames,
         .ping_interval = config->limits.ping_interval,

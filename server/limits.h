@@ -23,8 +23,9 @@ uint64_t limits_receive_buffer(const struct config *config);
 /* Requests of one address that are served at a time. */
 size_t limits_requests_per_address(const struct config *config);
 
-/* What the sessions of a route obey. */
-struct session_limits limits_of_route(const struct config *config,
-                                      const struct config_route *route);
+/* What the sessions of a route obey; `receive_buffer` is limits_receive_buffer's, which reads files
+   of the system. */
+struct session_limits limits_of_route(const struct config *config, const struct config_route *route,
+                                      uint64_t receive_buffer);
 
 #endif

@@ -89,7 +89,7 @@ static int prepare_route(struct program *program, const struct config_route *fro
     route->path = from->path;
     route->prefix = from->prefix;
     route->drain_waits = from->drain == CONFIG_DRAIN_WAIT;
-    *limits = limits_of_route(program->config, from);
+    *limits = limits_of_route(program->config, from, program->receive_buffer);
     route->limits = limits;
     route->name = route_name(from);
     if (route->name == NULL || prepare_door(route, from) != 0) {
@@ -113,7 +113,7 @@ static int prepare_route(struct program *program, const struct config_route *fro
 int program_prepare(struct program *program, const struct config *config, const char *name,
                     FILE *errors)
 {
-    *program = (struct program){.config = config};
+    *program = (struct program){.config = config, .receive_buffer = limits_receive_buffer(config)};
     if (handshake_prepare() != 0) {
         fprintf(errors,
                 "lastcall: no WebSocket could be opened: libcrypto has no memory, or no "
@@ -271,7 +271,7 @@ static int start_server(struct program *program, char *error, size_t error_size)
         .listen_count = count,
         .http_threads = (unsigned)config->server.http_threads,
         .handshake_timeout = config->limits.handshake_timeout,
-        .receive_buffer = (size_t)limits_receive_buffer(config),
+        .receive_buffer = (size_t)program->receive_buffer,
         .tracker = program->tracker,
         .loops = program->loops,
         .routes = program->routes,

@@ -40,6 +40,7 @@ struct program {
     struct server *server;
     size_t connections; /* limits in force */
     size_t loop_count;
+    uint64_t receive_buffer;
 };
 
 /*
