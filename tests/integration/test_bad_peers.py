@@ -261,8 +261,8 @@ class Together(Bad):
         self.assertGreater(daemon.since_signal(), 1.9, 'close_timeout was 2 s')
 
     def test_paced_closes_meet_bad_peers_as_well(self):
-        daemon = self.daemon('shutdown.spread=600ms', 'shutdown.timeout=10s',
-                             'shutdown.close_timeout=500ms')
+        daemon = self.daemon('shutdown.spread=600ms', 'shutdown.timeout=20s',
+                             'shutdown.close_timeout=3s')
         peers = [self.websocket(daemon) for _ in range(30)]
         daemon.send_signal()
         daemon.wait_log('draining')
@@ -271,7 +271,7 @@ class Together(Bad):
                 peer.reset()
             else:
                 peer.send(close_frame(1000))
-        self.ends(daemon, 1, open=30, handshake=10, gone=10, forced=10)
+        self.ends(daemon, 1, within=8, open=30, handshake=10, gone=10, forced=10)
 
 
 if __name__ == '__main__':

@@ -83,7 +83,7 @@ class Reported(lastcall.Case):
 
 class Content(Reported):
     def test_it_has_every_figure_and_agrees_with_the_last_line_of_the_log(self):
-        daemon = self.reporting('shutdown.close_timeout=600ms', 'shutdown.delay=300ms',
+        daemon = self.reporting('shutdown.close_timeout=3s', 'shutdown.delay=1s',
                                 routes={'/other/*': {'handler': 'echo'}})
         peers = [self.websocket(daemon) for _ in range(5)]
         elsewhere = self.websocket(daemon, '/other/x')

@@ -47,7 +47,7 @@ class Refused(Downloads):
     def counted(self, waiting):
         """`waiting` requests find both workers busy: those that CivetWeb's queue does not take
         stay in the kernel. Compares what the clients saw with what the daemon says."""
-        daemon = self.stalled(2, 'server.http_threads=2', 'shutdown.timeout=2s',
+        daemon = self.stalled(2, 'server.http_threads=2', 'shutdown.timeout=5s',
                               'shutdown.close_timeout=500ms')
         heads = [request_head('/'), upgrade_head(), request_head('/nowhere')]
         peers = [self.peer(daemon) for _ in range(waiting)]
