@@ -19,21 +19,26 @@
 
 #include "config/option.h"
 
+struct header;  /* server/handshake.h: a name and a value */
 struct session; /* server/session.h: session_send, session_close, ... */
 struct route;   /* server/route.h */
 
 /* The values are the opcodes of RFC 6455, section 11.8. */
 enum message_kind { MESSAGE_TEXT = 1, MESSAGE_BINARY = 2 };
 
-/* An HTTP request, valid until the handler returns. */
+/* An HTTP request, or the one that opened a WebSocket: valid until the handler returns. */
 struct http_request {
     const char *method;
-    const char *path;  /* decoded, dot segments removed: "/files/a b.txt" */
-    const char *rest;  /* the part of `path` that a prefix route's star stands for: "a b.txt" */
-    bool exact;        /* the route has no star */
-    const char *query; /* as sent, without the question mark; NULL: none */
+    const char *raw_path; /* as sent: "/files/a%20b.txt" */
+    const char *path;     /* decoded, dot segments removed: "/files/a b.txt" */
+    const char *rest;     /* the part of `path` that a prefix route's star stands for: "a b.txt" */
+    bool exact;           /* the route has no star */
+    const char *query;    /* as sent, without the question mark; NULL: none */
     const char *remote_address;
     uint16_t remote_port;
+    uint16_t local_port;
+    const struct header *headers; /* all of them */
+    size_t header_count;
     const char *(*header)(const struct http_request *, const char *name); /* NULL: not there */
     void *connection;                                                     /* the server's own */
 };
@@ -90,7 +95,7 @@ struct handler {
     int (*start)(const struct option_value *values, void **state, char *error, size_t error_size);
     void (*stop)(void *state);
 
-    /* The WebSocket is open. Headers of the request can be read now (session_header). */
+    /* The WebSocket is open. Its request can be read now (session_request, session_header). */
     void (*open)(struct session *session);
 
     /* A whole message. `data` may be changed in place and is gone when the function returns. */
@@ -103,6 +108,19 @@ struct handler {
        when its turn has come. On a handler that is `last` it follows when all others have gone;
        this is then called once more before it. */
     void (*drain)(struct session *session);
+
+    /*
+     * The session is to be closed in good order: it is its turn in the shutdown, the peer has said
+     * its Close and nothing more, or the session is as old, or idle for as long, as it may be.
+     * NULL: it is closed at once. Else it stays open for sending, and the handler calls
+     * session_close when what is behind it has said all; the code and the reason are those of what
+     * called for the end. After two thirds of close_timeout (session_time_to_finish) the server
+     * does it. Called once.
+     */
+    void (*finish)(struct session *session);
+
+    /* What waits for the peer is little again, after session_clogged has said that it is much. */
+    void (*room)(struct session *session);
 
     /* The session has ended, with `code` (1006: without a Close frame). It is freed afterwards. */
     void (*close)(struct session *session, uint16_t code);

@@ -211,6 +211,7 @@ static void serve(struct server *server, struct http_exchange *exchange, const s
         .why = "this path speaks WebSocket: send an upgrade request"};
     const struct handler *handler = route->handler;
     const bool websocket = handler->message != NULL;
+    exchange->request.exact = !route->prefix;
     if (websocket && (wants_upgrade(exchange) || handler->http == NULL)) {
         if (wants_upgrade(exchange))
             door_upgrade(server, exchange, route, server->options.tracker, server->options.loops);
@@ -218,7 +219,6 @@ static void serve(struct server *server, struct http_exchange *exchange, const s
             door_refuse(server, exchange, &upgrade_required);
         return;
     }
-    exchange->request.exact = !route->prefix;
     exchange->patience = (int)server->options.handshake_timeout;
     handler->http(route->state, &exchange->request);
     http_finish(exchange);

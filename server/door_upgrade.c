@@ -95,11 +95,9 @@ static const struct refusal *start_session(const struct http_exchange *exchange,
 
     const struct session_opening opening = {
         .client = (const struct sockaddr *)&exchange->client.address,
-        .headers = exchange->headers,
-        .header_count = exchange->header_count,
+        .request = &exchange->request,
         .subprotocol = *wanted->subprotocol == '\0' ? NULL : wanted->subprotocol,
         .window_bits = wanted->window_bits,
-        .path = exchange->path,
         .asked_at = exchange->began,
         .use = exchange->place.use,
     };

@@ -86,8 +86,7 @@ static struct http_exchange *exchange_of(const struct http_request *request)
 
 static const char *find_header(const struct http_request *request, const char *name)
 {
-    const struct http_exchange *exchange = exchange_of(request);
-    return header_find(exchange->headers, exchange->header_count, name);
+    return header_find(request->headers, request->header_count, name);
 }
 
 static void fill(struct http_exchange *exchange, struct mg_connection *connection,
@@ -114,11 +113,15 @@ static void fill(struct http_exchange *exchange, struct mg_connection *connectio
             .name = info->http_headers[i].name, .value = info->http_headers[i].value};
     exchange->request = (struct http_request){
         .method = info->request_method,
+        .raw_path = info->local_uri_raw,
         .path = exchange->path,
         .rest = "",
         .query = info->query_string,
         .remote_address = info->remote_addr,
         .remote_port = (uint16_t)info->remote_port,
+        .local_port = (uint16_t)info->server_port,
+        .headers = exchange->headers,
+        .header_count = exchange->header_count,
         .header = find_header,
         .connection = exchange,
     };
@@ -223,7 +226,8 @@ int http_read(struct http_exchange *exchange, struct mg_connection *connection, 
     int status = check_headers(exchange, why);
     trim_headers(exchange);
     if (status != 0) {
-        exchange->header_count = 0; /* what is missing may be what would contradict them */
+        exchange->header_count = exchange->request.header_count =
+            0; /* what is missing may be what would contradict them */
     } else {
         status =
             http_check_host(exchange->headers, exchange->header_count, exchange->http_version, why);

@@ -42,14 +42,16 @@ static void on_poll(uv_poll_t *handle, int status, int events);
 /*
  * Watches the socket for what can be dealt with. An open session is not read from while what it
  * has to send fills half of its queue: TCP then slows down the peer that asks for so much; nor
- * while it rests.
+ * while it rests, nor while its handler does not want it.
  */
 void session_watch(struct session *session)
 {
     if (session->state == SESSION_ENDED)
         return;
-    const bool open = session->state == SESSION_OPEN && !session->peer_fin;
-    session_note_unread(session, open && session->queued > session_limits(session)->send_queue / 2);
+    const bool open = session->state == SESSION_OPEN && !session->peer_fin && !session->peer_closed;
+    session_note_unread(
+        session,
+        open && (session->paused || session->queued > session_limits(session)->send_queue / 2));
     int wanted = 0;
     if (session->first != NULL)
         wanted |= UV_WRITABLE;
@@ -70,16 +72,16 @@ bool session_closed_by_both(const struct session *session)
 
 static void peer_ended(struct session *session)
 {
-    if (session->state == SESSION_ENDING && !session->close_sent && !session->broken) {
-        session->peer_fin = true; /* it has said its Close and waits for what is queued */
+    if (session->peer_closed && !session->close_sent && !session->broken) {
+        session->peer_fin = true; /* it has said its Close and waits for what is still to come */
         session_advance(session);
         return;
     }
     session_end(session, session_closed_by_both(session) ? OUTCOME_HANDSHAKE : OUTCOME_GONE);
 }
 
-/* The socket is in error; what came before the error is still there to be read. */
-static void session_broken(struct session *session)
+/* What came before the error is still there to be read. */
+void session_broken(struct session *session)
 {
     int available = 0;
     session->broken = true;
@@ -90,6 +92,16 @@ static void session_broken(struct session *session)
     peer_ended(session);
 }
 
+static void tell_room(struct session *session)
+{
+    if (!session->clogged || session->state != SESSION_OPEN ||
+        session->queued > session_limits(session)->send_queue / 4)
+        return;
+    session->clogged = false;
+    if (session->route->handler->room != NULL)
+        session->route->handler->room(session);
+}
+
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
     struct session *session = handle->data;
@@ -97,8 +109,10 @@ static void on_poll(uv_poll_t *handle, int status, int events)
         session_broken(session);
         return;
     }
-    if ((events & UV_WRITABLE) != 0)
+    if ((events & UV_WRITABLE) != 0) {
         output_flush(session);
+        tell_room(session);
+    }
     if ((events & UV_READABLE) != 0 && !input_read(session))
         peer_ended(session);
     else
@@ -242,13 +256,14 @@ void session_drain(struct session *session, bool at_last)
         handler->drain(session);
     session->drained = true;
     if (at_last || session_paced(session))
-        session_close(session, limits->close_code, limits->close_reason);
+        session_finish(session, limits->close_code, limits->close_reason);
     session_advance(session);
 }
 
 const char *const session_wait_names[] = {
     "waits for its turn",
     "is left to end by itself",
+    "is open until what is behind it has ended",
     "has not taken what goes before our Close",
     "has not answered our Close",
     "is ending",
@@ -256,6 +271,8 @@ const char *const session_wait_names[] = {
 
 static enum session_wait session_wait(const struct session *session)
 {
+    if (session->state == SESSION_OPEN && session->finish_at != 0)
+        return WAIT_FINISH;
     if (session->state == SESSION_OPEN)
         return session_paced(session) ? WAIT_TURN : WAIT_ITSELF;
     if (!session->close_sent)
@@ -351,11 +368,55 @@ enum session_sent session_send(struct session *session, enum message_kind kind, 
     return SESSION_SENT;
 }
 
+const struct http_request *session_request(const struct session *session)
+{
+    return session->request == NULL ? NULL : &session->request->request;
+}
+
 const char *session_header(const struct session *session, const char *name)
 {
-    if (session->request == NULL)
-        return NULL;
-    return header_find(session->request->headers, session->request->header_count, name);
+    const struct http_request *request = session_request(session);
+    return request == NULL ? NULL : request->header(request, name);
+}
+
+bool session_clogged(struct session *session)
+{
+    if (session->queued > session_limits(session)->send_queue / 2)
+        session->clogged = true;
+    return session->clogged;
+}
+
+void session_pause(struct session *session, bool paused)
+{
+    if (session->paused == paused || session->state == SESSION_ENDED)
+        return;
+    session->paused = paused;
+    session->probed = false;
+    session->pinged_at = 0;
+    session->heard_at = session_now(session); /* what it says meanwhile nobody hears */
+    session_watch(session);
+    session_schedule(session);
+}
+
+int64_t session_close_timeout(const struct session *session)
+{
+    return session_limits(session)->close_timeout;
+}
+
+int64_t session_time_to_finish(const struct session *session)
+{
+    int64_t left = session->finish_at - session_now(session);
+    return session->finish_at == 0 || left < 0 ? 0 : left;
+}
+
+bool session_draining(const struct session *session)
+{
+    return session->home->draining;
+}
+
+const char *session_route_name(const struct session *session)
+{
+    return session->route->name;
 }
 
 size_t session_queued(const struct session *session)

@@ -2,12 +2,13 @@
  * session: one WebSocket, as its handler sees it.
  *
  * A session belongs to one loop, and only that loop's thread touches it: call these functions from
- * a handler's `open`, `message`, `drain` and `close`. What the server does with sessions stands in
- * session_home.h.
+ * a handler's WebSocket functions, or from what else runs on that loop, until `close` has returned.
+ * What the server does with sessions stands in session_home.h.
  */
 #ifndef LASTCALL_SERVER_SESSION_H
 #define LASTCALL_SERVER_SESSION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,7 +30,8 @@ enum session_sent session_send(struct session *session, enum message_kind kind, 
 
 /*
  * Closes with a code and a reason of at most CLOSE_REASON_MAX bytes (longer ones are cut). What is
- * queued goes out first. The first Close wins: later calls do nothing.
+ * queued goes out first. The first Close wins: later calls do nothing, and one that has been called
+ * for already (handler.h, `finish`) goes out with its own code and reason.
  */
 void session_close(struct session *session, uint16_t code, const char *reason);
 
@@ -42,11 +44,41 @@ void session_wake(struct session *session, int64_t milliseconds);
 /* Bytes that the peer has not taken yet. */
 size_t session_queued(const struct session *session);
 
+/*
+ * Whether more than half of the send queue waits for the peer: whoever has a choice gives it no
+ * more until the handler's `room` is called, which this asks for, when a quarter is left.
+ */
+bool session_clogged(struct session *session);
+
+/*
+ * Stops reading from the peer, or goes on: TCP then slows it down. Meanwhile it is not pinged, and
+ * the time of a message that has begun stands still; that it has vanished is seen within a second
+ * or two. Once a Close is queued it is read from all the same.
+ */
+void session_pause(struct session *session, bool paused);
+
+/* What is kept elsewhere for the session, more or less by so many bytes, counts against
+   limits.memory. All of it must have been taken back when `close` has returned. */
+void session_hold(struct session *session, int64_t bytes);
+
+/* Milliseconds of close_timeout; and what is left of them for `finish`, 0 when it is not asked. */
+int64_t session_close_timeout(const struct session *session);
+int64_t session_time_to_finish(const struct session *session);
+
+/* Whether the server is being stopped. */
+bool session_draining(const struct session *session);
+
 /* The subprotocol that was agreed on; NULL: none. */
 const char *session_subprotocol(const struct session *session);
 
-/* A header of the opening request; only during `open`, NULL afterwards or when it is not there. */
+/* The opening request; only during `open`, NULL afterwards. */
+const struct http_request *session_request(const struct session *session);
+
+/* One of its headers; NULL also when it is not there. */
 const char *session_header(const struct session *session, const char *name);
+
+/* The name of the route, for the log. */
+const char *session_route_name(const struct session *session);
 
 /* The handler's state of the route, from its `start`. */
 void *session_route_state(const struct session *session);

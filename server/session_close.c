@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include "server/clock.h"
+#include "server/route.h"
 #include "server/session_private.h"
 #include "server/tracker.h"
 
@@ -22,17 +23,63 @@ static void queue_close(struct session *session, uint16_t code, const char *reas
         session->code = code;
     session->close_queued_at = now;
     session->end_at = now + session_limits(session)->close_timeout;
+    if (session->finish_at != 0 && session->finish_end_at < session->end_at)
+        session->end_at = session->finish_end_at;
     if (!output_frame(session, FRAME_CLOSE, frame + 2, size - 2))
         session->end_at = now; /* no memory even for this: the end comes without it */
 }
 
-void session_close(struct session *session, uint16_t code, const char *reason)
+/* Our Close may have been handed to the socket whole. */
+static void note_close_sent(struct session *session)
+{
+    const struct session_home *home = session->home;
+    if (session->close_sent || session->close_queued_at == 0 || !output_empty(session) ||
+        session->broken)
+        return;
+    session->close_sent = true;
+    if (!home->draining)
+        return;
+    session->close_sent_at = clock_microseconds();
+    histogram_add(&session_timing(session)->signal_to_close,
+                  session->close_sent_at - home->plan.signal_at * 1000);
+}
+
+static void close_with(struct session *session, uint16_t code, const char *reason)
 {
     if (session->state != SESSION_OPEN)
         return;
     queue_close(session, code, reason);
-    session_enter(session, SESSION_CLOSE_QUEUED);
+    session_enter(session, session->peer_closed ? SESSION_ENDING : SESSION_CLOSE_QUEUED);
+    note_close_sent(session);
     session_watch(session);
+    session_schedule(session);
+    if (session->peer_closed)
+        session_advance_soon(session); /* nothing that it still says will be waited for */
+}
+
+void session_close(struct session *session, uint16_t code, const char *reason)
+{
+    if (session->finish_at != 0)
+        close_with(session, session->code, session->reason);
+    else
+        close_with(session, code, reason);
+}
+
+void session_finish(struct session *session, uint16_t code, const char *reason)
+{
+    const struct handler *handler = session->route->handler;
+    int64_t timeout = session_limits(session)->close_timeout;
+    if (session->state != SESSION_OPEN || session->finish_at != 0)
+        return;
+    if (handler->finish == NULL) {
+        close_with(session, code, reason);
+        return;
+    }
+    session->code = code;
+    session->reason = reason;
+    session->finish_at = session_now(session) + timeout * 2 / 3;
+    session->finish_end_at = session_now(session) + timeout;
+    handler->finish(session);
     session_schedule(session);
 }
 
@@ -40,7 +87,7 @@ void session_refuse(struct session *session, uint16_t code, const char *why)
 {
     if (session->state == SESSION_OPEN)
         session_log_failed(session, code, why);
-    session_close(session, code, why);
+    close_with(session, code, why);
 }
 
 /* The peer cannot be understood any more (RFC 6455, section 7.1.7). */
@@ -54,17 +101,23 @@ void session_fail(struct session *session, uint16_t code, const char *why)
     input_forget(session);
 }
 
-/* The peer's Close (section 5.5.1): answered with its own code unless it answers ours. */
+/* The peer's Close (section 5.5.1): answered with its own code unless it answers ours; when what is
+   behind the session has said all, which section 5.5.1 leaves time for. */
 void session_peer_close(struct session *session, uint16_t code)
 {
+    const bool open = session->state == SESSION_OPEN;
     session->peer_closed = true;
-    if (session->state == SESSION_OPEN)
+    input_forget(session);
+    if (open && session->route->handler->finish != NULL) {
+        session_finish(session, code, "");
+        return;
+    }
+    if (open)
         queue_close(session, code, "");
     else if (session->close_sent && session->home->draining)
         histogram_add(&session_timing(session)->close_to_answer,
                       clock_microseconds() - session->close_sent_at);
     session_enter(session, SESSION_ENDING);
-    input_forget(session);
 }
 
 /* Reads away what has come, within reason: a peer that never stops sending is not waited for. */
@@ -80,7 +133,7 @@ static void read_away(struct session *session)
  * first (section 7.1.1), leaves when the peer has everything, and leaves no input unread behind,
  * which would turn the end into a reset.
  */
-static void session_finish(struct session *session)
+static void end_tcp(struct session *session)
 {
     int unsent = 0;
     if (session->state == SESSION_ENDING) {
@@ -96,28 +149,15 @@ static void session_finish(struct session *session)
     }
 }
 
-static void note_close_sent(struct session *session)
-{
-    const struct session_home *home = session->home;
-    session->close_sent = true;
-    if (!home->draining)
-        return;
-    session->close_sent_at = clock_microseconds();
-    histogram_add(&session_timing(session)->signal_to_close,
-                  session->close_sent_at - home->plan.signal_at * 1000);
-}
-
 /* At the end of everything that happens to a session: go on as far as possible. */
 void session_advance(struct session *session)
 {
     if (session->state == SESSION_ENDED)
         return;
-    if (!session->close_sent && session->close_queued_at != 0 && output_empty(session) &&
-        !session->broken)
-        note_close_sent(session);
+    note_close_sent(session);
     if (session->close_sent &&
         (session->state == SESSION_ENDING || session->state == SESSION_FAILED))
-        session_finish(session);
+        end_tcp(session);
     session_watch(session);
     session_schedule(session);
 }

@@ -80,18 +80,16 @@ struct session_home {
 /* What a session begins with; everything is copied that is needed afterwards. */
 struct session_opening {
     const struct sockaddr *client; /* who it is for the log */
-    const struct header *headers;  /* of the request */
-    size_t header_count;
+    const struct http_request *request;
     const char *subprotocol; /* NULL: none */
     int window_bits;         /* for what we compress; 0: permessage-deflate was not agreed on */
-    const char *path;
     int64_t asked_at;        /* clock_microseconds: when the request came */
     struct address_use *use; /* where it has entered (addresses_enter_session); NULL: nowhere */
 };
 
 /*
- * Makes a session around a connected, non-blocking socket whose 101 has been sent. Headers are
- * kept for the handler's `open`, if it has one. Any thread. Returns NULL without memory; the
+ * Makes a session around a connected, non-blocking socket whose 101 has been sent. The request
+ * is kept for the handler's `open`, if it has one. Any thread. Returns NULL without memory; the
  * socket is then still the caller's.
  */
 struct session *session_new(int socket, const struct route *route,
@@ -124,6 +122,7 @@ bool session_paced(const struct session *session);
 enum session_wait {
     WAIT_TURN,   /* for its turn */
     WAIT_ITSELF, /* for its handler or its peer to end it */
+    WAIT_FINISH, /* for what is behind it to say the last */
     WAIT_TAKEN,  /* for the peer to take what goes before our Close */
     WAIT_ANSWER, /* for the peer's Close */
     WAIT_END,    /* for the end of TCP */

@@ -170,11 +170,18 @@ static void take_control(struct session *session, const struct frame_found *foun
         output_frame(session, FRAME_PONG, found->data, found->length);
 }
 
+/* Whether what the peer says still means something. */
+static bool is_listening(const struct session *session)
+{
+    return !session->peer_closed &&
+           (session->state == SESSION_OPEN || session->state == SESSION_CLOSE_QUEUED);
+}
+
 /* Returns how many frames, or pieces of frames, there were. */
 static size_t take_input(struct session *session, uint8_t *input, size_t length)
 {
     size_t frames = 0;
-    while (session->state == SESSION_OPEN || session->state == SESSION_CLOSE_QUEUED) {
+    while (is_listening(session)) {
         struct frame_found found;
         size_t used;
         enum frame_event event = frame_parse(&session->parser, input, length, &used, &found);
@@ -256,7 +263,7 @@ bool input_read(struct session *session)
     if (got == 0)
         return false;
     session->heard_at = session_now(session);
-    if (session->state == SESSION_OPEN || session->state == SESSION_CLOSE_QUEUED)
+    if (is_listening(session))
         deal_with(session, input, (size_t)got);
     return true;
 }

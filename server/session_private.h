@@ -15,11 +15,10 @@
 #include "server/tracker.h"
 
 /*
- * OPEN         both sides may send
- * CLOSE_QUEUED our Close is queued; messages are still read
- * FAILED       our Close is queued; what the peer sends can no longer be read as frames
- * ENDING       both Closes are there: flush, then end TCP
- * ENDED        handles are being closed; freed when both are
+ * OPEN         both sides may send; we alone where the peer's Close has come and the handler
+ * finishes CLOSE_QUEUED our Close is queued; messages are still read FAILED       our Close is
+ * queued; what the peer sends can no longer be read as frames ENDING       both Closes are there:
+ * flush, then end TCP ENDED        handles are being closed; freed when both are
  */
 enum session_state {
     SESSION_OPEN,
@@ -38,9 +37,9 @@ struct send_chunk {
     uint8_t data[];
 };
 
-/* Headers of the opening request, in one block. */
+/* The opening request, in one block: its texts come behind the headers. */
 struct session_request {
-    size_t header_count;
+    struct http_request request;
     struct header headers[];
 };
 
@@ -82,6 +81,9 @@ struct session {
     int64_t close_queued_at; /* our Close; 0: not yet */
     int64_t close_sent_at;   /* microseconds of the same clock; 0: not yet */
     int64_t end_at;          /* cut when this comes; 0: never */
+    int64_t finish_at;       /* closed when this comes, by `code` and `reason`; 0: not called for */
+    int64_t finish_end_at;   /* no later than which it is cut then */
+    const char *reason;      /* of the Close that was called for */
     int64_t timer_at;        /* when the timer fires; 0: it is not running */
     int64_t wake_at;         /* the handler wants to be woken; 0: no */
     int64_t expires_at;      /* max_age; 0: never */
@@ -118,6 +120,9 @@ struct session {
     bool broken;   /* the socket takes no more */
     bool unread;   /* see session_note_unread */
     bool muted;    /* it has sent too much: what else it says goes to nobody */
+    bool paused;   /* the handler does not want it to be read from */
+    bool probed;   /* has been sent a Ping since, to see whether it is there */
+    bool clogged;  /* the handler waits for `room` */
 };
 
 /* --- session.c --- */
@@ -130,6 +135,9 @@ int64_t session_now(const struct session *session);
 
 /* What the session obeys. */
 const struct session_limits *session_limits(const struct session *session);
+
+/* The socket is in error: what has come is dealt with, then the session ends. */
+void session_broken(struct session *session);
 
 /* Watches the socket for what can be dealt with now. */
 void session_watch(struct session *session);
@@ -157,6 +165,9 @@ void session_log_closed(const struct session *session, enum tracker_outcome outc
 
 /* --- session_time.c --- */
 
+/* Has the session advanced soon, where nothing else will. */
+void session_advance_soon(struct session *session);
+
 /* Sees to it that the timer fires in time. */
 void session_schedule(struct session *session);
 
@@ -164,6 +175,12 @@ void session_schedule(struct session *session);
 int64_t session_expiry(struct session *session);
 
 /* --- session_close.c --- */
+
+/*
+ * Has the handler finish first, if it does that, and close then (handler.h, `finish`). `reason`
+ * must live as long as the session.
+ */
+void session_finish(struct session *session, uint16_t code, const char *reason);
 
 /* Closes because the peer does, or costs, what is not allowed: session_close, and a line in the
    log. */
@@ -212,9 +229,6 @@ void output_discard(struct session *session);
 void output_drop(struct session *session);
 
 /* --- session_memory.c --- */
-
-/* Counts what the session holds more, or less, against limits.memory. */
-void session_hold(struct session *session, int64_t bytes);
 
 /* Notes whether it is not read from because of what it has not read itself: what the kernel keeps
    for it then counts, and the time of a message that has begun does not. */

@@ -12,24 +12,57 @@ enum { FAILURE_BURST = 20 }; /* lines of one kind that a loop writes at once */
 
 /* --- what is kept of the request --- */
 
-/* One block: the array, then all texts. */
-static struct session_request *copy_headers(const struct header *headers, size_t header_count)
+/* Copies a text to *end; NULL stays NULL. */
+static const char *copy_text(char **end, const char *text)
 {
-    size_t size = sizeof(struct session_request) + header_count * sizeof *headers;
-    for (size_t i = 0; i < header_count; i++)
-        size += strlen(headers[i].name) + strlen(headers[i].value) + 2;
-    struct session_request *request = malloc(size);
-    if (request == NULL)
+    const char *copy = *end;
+    if (text == NULL)
         return NULL;
-    char *text = (char *)(request->headers + header_count);
-    request->header_count = header_count;
-    for (size_t i = 0; i < header_count; i++) {
-        request->headers[i].name = text;
-        text = stpcpy(text, headers[i].name) + 1;
-        request->headers[i].value = text;
-        text = stpcpy(text, headers[i].value) + 1;
+    *end = stpcpy(*end, text) + 1;
+    return copy;
+}
+
+static size_t copy_size(const char *text)
+{
+    return text == NULL ? 0 : strlen(text) + 1;
+}
+
+static const char *find_header(const struct http_request *request, const char *name)
+{
+    return header_find(request->headers, request->header_count, name);
+}
+
+/* One block: the request, its headers, then all texts. */
+static struct session_request *copy_request(const struct http_request *given)
+{
+    size_t size = sizeof(struct session_request) + given->header_count * sizeof *given->headers +
+                  copy_size(given->raw_path) + copy_size(given->path) + copy_size(given->rest) +
+                  copy_size(given->query) + copy_size(given->remote_address);
+    for (size_t i = 0; i < given->header_count; i++)
+        size += copy_size(given->headers[i].name) + copy_size(given->headers[i].value);
+    struct session_request *copy = malloc(size);
+    if (copy == NULL)
+        return NULL;
+    char *end = (char *)(copy->headers + given->header_count);
+    for (size_t i = 0; i < given->header_count; i++) {
+        copy->headers[i].name = copy_text(&end, given->headers[i].name);
+        copy->headers[i].value = copy_text(&end, given->headers[i].value);
     }
-    return request;
+    copy->request = (struct http_request){
+        .method = "GET",
+        .raw_path = copy_text(&end, given->raw_path),
+        .path = copy_text(&end, given->path),
+        .rest = copy_text(&end, given->rest),
+        .exact = given->exact,
+        .query = copy_text(&end, given->query),
+        .remote_address = copy_text(&end, given->remote_address),
+        .remote_port = given->remote_port,
+        .local_port = given->local_port,
+        .headers = copy->headers,
+        .header_count = given->header_count,
+        .header = find_header,
+    };
+    return copy;
 }
 
 /* Copies a text behind those that are there, no more of it than a line of the log can show; NULL
@@ -54,9 +87,9 @@ static size_t text_size(const char *text)
 /* For the handler and for the line at the end: one block, and none where nothing is needed. */
 static struct session_kept *keep_texts(const struct session_opening *opening)
 {
-    const char *path = opening->path;
-    const char *referer = header_find(opening->headers, opening->header_count, "Referer");
-    const char *agent = header_find(opening->headers, opening->header_count, "User-Agent");
+    const char *path = opening->request->path;
+    const char *referer = find_header(opening->request, "Referer");
+    const char *agent = find_header(opening->request, "User-Agent");
     if (!access_on())
         path = referer = agent = NULL;
     struct session_kept *kept = malloc(sizeof *kept + text_size(opening->subprotocol) +
@@ -80,7 +113,7 @@ int session_keep(struct session *session, const struct session_opening *opening)
     }
     if (session->route->handler->open == NULL)
         return 0;
-    session->request = copy_headers(opening->headers, opening->header_count);
+    session->request = copy_request(opening->request);
     return session->request == NULL ? -1 : 0;
 }
 

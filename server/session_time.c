@@ -1,9 +1,12 @@
+#include <poll.h>
+
 #include "server/route.h"
 #include "server/session_private.h"
 #include "server/tcp.h"
 
 enum {
-    END_RETRY = 10, /* milliseconds between two looks at the socket's send queue */
+    END_RETRY = 10,    /* milliseconds between two looks at the socket's send queue */
+    PAUSE_LOOK = 1000, /* milliseconds between two looks at a peer that is not read from */
     PING_SIZE = 2,
 };
 
@@ -21,8 +24,12 @@ static int64_t session_next_time(const struct session *session)
         return sooner(session->end_at, session_now(session) + END_RETRY);
     if (session->state != SESSION_OPEN)
         return session->end_at;
+    if (session->finish_at != 0)
+        return sooner(session->finish_at, session->wake_at);
     int64_t next = 0;
-    if (session->pinged_at != 0 && session->heard_at <= session->pinged_at)
+    if (session->paused)
+        next = session_now(session) + PAUSE_LOOK;
+    else if (session->pinged_at != 0 && session->heard_at <= session->pinged_at)
         next = session->pinged_at + limits->ping_timeout;
     else if (limits->ping_interval != 0)
         next = session->heard_at + limits->ping_interval;
@@ -46,6 +53,12 @@ void session_schedule(struct session *session)
     int64_t now = session_now(session);
     session->timer_at = next;
     uv_timer_start(&session->timer, on_timer, next > now ? (uint64_t)(next - now) : 0, 0);
+}
+
+void session_advance_soon(struct session *session)
+{
+    session->timer_at = session_now(session);
+    uv_timer_start(&session->timer, on_timer, 0, 0);
 }
 
 void session_wake(struct session *session, int64_t milliseconds)
@@ -73,7 +86,7 @@ static void note_ping(struct session *session, int64_t now, uint64_t taken)
 static void look_at_ping(struct session *session, int64_t now)
 {
     const struct session_limits *limits = session_limits(session);
-    if (limits->ping_interval == 0)
+    if (limits->ping_interval == 0 || session->paused)
         return;
     if (session->pinged_at != 0 && session->heard_at >= session->pinged_at)
         session->pinged_at = 0;
@@ -104,15 +117,42 @@ static void look_at_message(struct session *session, int64_t now)
         session_refuse(session, CLOSE_POLICY, "a message has not arrived whole in time");
 }
 
-static void look_at_times(struct session *session, int64_t now)
+/*
+ * A peer that is not read from: epoll is not asked, for it would tell the end of the peer's side
+ * again and again, and what comes before that end has to wait. Who has ended it may still want
+ * answers; a Ping makes one that has gone say so.
+ */
+static void look_at_pause(struct session *session)
+{
+    struct pollfd event = {.fd = session->socket, .events = POLLRDHUP};
+    if (!session->paused || poll(&event, 1, 0) <= 0)
+        return;
+    if ((event.revents & (POLLERR | POLLHUP)) != 0) {
+        session_broken(session);
+    } else if (!session->probed) {
+        session->probed = true;
+        output_frame(session, FRAME_PING, NULL, 0);
+    }
+}
+
+static void look_at_limits(struct session *session, int64_t now)
 {
     const struct session_limits *limits = session_limits(session);
+    look_at_pause(session);
     look_at_ping(session, now);
     look_at_message(session, now);
     if (limits->idle_timeout != 0 && now >= session->spoken_at + limits->idle_timeout)
-        session_close(session, CLOSE_GOING_AWAY, "idle for too long");
+        session_finish(session, CLOSE_GOING_AWAY, "idle for too long");
     if (session->expires_at != 0 && now >= session->expires_at)
-        session_close(session, CLOSE_GOING_AWAY, "open for long enough: please connect again");
+        session_finish(session, CLOSE_GOING_AWAY, "open for long enough: please connect again");
+}
+
+static void look_at_times(struct session *session, int64_t now)
+{
+    if (session->finish_at == 0)
+        look_at_limits(session, now);
+    else if (now >= session->finish_at)
+        session_close(session, session->code, session->reason);
     if (session->state != SESSION_OPEN || session->wake_at == 0 || now < session->wake_at)
         return;
     session->wake_at = 0;

@@ -166,13 +166,13 @@ static void world_open(struct world *world, int window_bits, int send_buffer, si
     world->socket = pair[0];
     world->peer = pair[1];
     MUST(tracker_enter_session(world->tracker, world->route.counts) == 0);
+    const struct http_request request = {
+        .path = "/fuzz", .headers = headers, .header_count = COUNT(headers)};
     struct session *session =
         session_new(pair[0], &world->route,
                     &(struct session_opening){.client = (const struct sockaddr *)&client,
-                                              .headers = headers,
-                                              .header_count = COUNT(headers),
+                                              .request = &request,
                                               .window_bits = window_bits,
-                                              .path = "/fuzz",
                                               .asked_at = clock_microseconds()});
     MUST(session != NULL);
     atomic_fetch_add(&world->home->sessions, 1);

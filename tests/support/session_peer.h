@@ -160,11 +160,11 @@ static inline int host_connect_with(struct host *host, int receive_buffer,
     if (host->send_buffer > 0)
         setsockopt(accepted, SOL_SOCKET, SO_SNDBUF, &host->send_buffer, sizeof host->send_buffer);
     ck_assert_int_eq(tracker_enter_session(host->tracker, host->route.counts), 0);
+    const struct http_request request = {.headers = headers, .header_count = header_count};
     struct session *session =
         session_new(accepted, &host->route,
                     &(struct session_opening){.client = (struct sockaddr *)&address,
-                                              .headers = headers,
-                                              .header_count = header_count,
+                                              .request = &request,
                                               .window_bits = host->window_bits,
                                               .asked_at = clock_microseconds()});
     ck_assert_ptr_nonnull(session);

@@ -198,8 +198,10 @@ START_TEST(a_session_that_epoll_refuses_is_counted_and_leaves)
     struct sockaddr_in nobody = {.sin_family = AF_INET};
     int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC); /* EPERM, as ENOSPC would be */
     ck_assert_int_eq(tracker_enter_session(host.tracker, host.route.counts), 0);
-    struct session *session = session_new(
-        file, &host.route, &(struct session_opening){.client = (struct sockaddr *)&nobody});
+    struct session *session =
+        session_new(file, &host.route,
+                    &(struct session_opening){.client = (struct sockaddr *)&nobody,
+                                              .request = &(struct http_request){.method = "GET"}});
     ck_assert_ptr_nonnull(session);
     loops_add(host.loops, session);
     ck_assert_int_eq(loops_stop(host.loops, clock_milliseconds() + PATIENCE_MS), 0);
