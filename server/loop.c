@@ -1,5 +1,3 @@
-#include "server/loop.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -13,48 +11,8 @@
 #include "server/clock.h"
 #include "server/deflate.h"
 #include "server/descriptor.h"
-#include "server/pace.h"
-#include "server/route.h"
+#include "server/loop_private.h"
 #include "server/tracker.h"
-
-/* What other threads have asked of a loop. */
-enum {
-    ASKED_DRAIN = 1,
-    ASKED_CUT = 2,
-    ASKED_STOP = 4,
-    ASKED_BEAT = 8,
-    ASKED_LOOK = 16,
-    ASKED_RELIEVE = 32, /* of its memory: nothing but to wake up for */
-};
-
-enum { PACE_INTERVAL = 10 }; /* milliseconds */
-
-struct loop {
-    struct session_home home;
-    uv_async_t wake;
-    uv_timer_t pace;
-    uv_timer_t wait;
-    pthread_t thread;
-    size_t to_drain; /* sessions that were here when the drain began, and have a turn */
-    size_t drained;  /* those that had it */
-    int64_t drain_began;
-    struct loops_survey seen;
-    atomic_uint beats;    /* answers to loops_beat */
-    pthread_mutex_t lock; /* guards what is below */
-    pthread_cond_t changed;
-    struct session *arriving;
-    unsigned asked;
-    struct drain_plan plan;
-    struct loops_survey survey;
-    bool ended;
-};
-
-struct loops {
-    struct drain_plan plan;
-    unsigned beats; /* times that loops_beat was called */
-    size_t count;
-    struct loop *loop[];
-};
 
 /* In the order of their arrival. */
 static struct session *reversed(struct session *list)
@@ -77,109 +35,42 @@ static void open_sessions(struct loop *loop, struct session *arriving)
     }
 }
 
-/* The loops take turns: each begins a little later than the one before, so that few sessions on
-   many loops are spread as well. */
-static int64_t phase(const struct loop *loop)
-{
-    const struct session_home *home = &loop->home;
-    double turns = (double)home->plan.turns * (double)loop->to_drain;
-    return turns == 0 ? 0 : (int64_t)((double)home->plan.spread * (double)home->plan.turn / turns);
-}
-
-/* Those that have had no turn: they were to wait, or to be the last. */
-static void drain_rest(struct session_home *home)
-{
-    for (struct session *session = home->first, *older; session != NULL; session = older) {
-        older = session_older(session);
-        session_drain(session, true);
-    }
-    session_relieve(home);
-}
-
-/* Every session that is due by now, the oldest first. What is due together counts as one moment:
-   with no spread all have until `close_timeout` after the beginning of the drain. */
-static void drain_due(struct loop *loop)
-{
-    struct session_home *home = &loop->home;
-    int64_t elapsed = (int64_t)uv_now(&home->uv) - loop->drain_began;
-    size_t due = pace_due(loop->to_drain, elapsed - phase(loop), home->plan.spread);
-    while (loop->drained < due && home->next_to_drain != NULL) {
-        struct session *session = home->next_to_drain;
-        home->next_to_drain = session_newer(session);
-        if (!session_paced(session))
-            continue;
-        loop->drained++;
-        session_drain(session, false);
-    }
-}
-
-static void on_pace(uv_timer_t *timer)
-{
-    struct loop *loop = timer->data;
-    struct session_home *home = &loop->home;
-    drain_due(loop);
-    session_relieve(home);
-    if (loop->drained < loop->to_drain && home->next_to_drain != NULL)
-        return;
-    if (home->watchers > 0 && !tracker_only_last(home->tracker))
-        return;
-    uv_timer_stop(timer);
-    if (home->watchers > 0)
-        drain_rest(home);
-}
-
-/* The time of the routes that wait is up. */
-static void on_waited(uv_timer_t *timer)
-{
-    struct loop *loop = timer->data;
-    drain_rest(&loop->home);
-}
-
-static void drain_sessions(struct loop *loop, const struct drain_plan *plan)
-{
-    struct session_home *home = &loop->home;
-    uv_update_time(&home->uv);
-    home->draining = true;
-    home->plan = *plan;
-    home->next_to_drain = home->last;
-    loop->drain_began = (int64_t)uv_now(&home->uv);
-    for (struct session *session = home->last, *newer; session != NULL; session = newer) {
-        newer = session_newer(session);
-        if (session_paced(session))
-            loop->to_drain++;
-        else
-            session_drain(session, false); /* it is told, and not closed yet */
-    }
-    uv_timer_start(&loop->pace, on_pace, 0, PACE_INTERVAL);
-    on_pace(&loop->pace);
-    int64_t left = plan->wait_until - loop->drain_began;
-    uv_timer_start(&loop->wait, on_waited, left > 0 ? (uint64_t)left : 0, 0);
-}
-
-static void look(struct loop *loop)
-{
-    struct loops_survey *seen = &loop->seen;
-    seen->listed = 0;
-    memset(seen->waiting, 0, sizeof seen->waiting);
-    for (struct session *session = loop->home.last; session != NULL;
-         session = session_newer(session)) {
-        struct session_glance glance;
-        session_look(session, &glance);
-        if (glance.route->handler->last)
-            continue;
-        seen->waiting[glance.wait]++;
-        if (seen->listed < SURVEY_SESSIONS)
-            seen->sessions[seen->listed++] = glance;
-    }
-    pthread_mutex_lock(&loop->lock);
-    loop->survey = *seen;
-    pthread_mutex_unlock(&loop->lock);
-}
-
 static void cut_sessions(struct loop *loop)
 {
     while (loop->home.first != NULL)
         session_cut(loop->home.first);
+}
+
+/* In the order in which they were posted. */
+static void run_tasks(struct task *newest)
+{
+    struct task *tasks = NULL;
+    while (newest != NULL) {
+        struct task *task = newest;
+        newest = task->next;
+        task->next = tasks;
+        tasks = task;
+    }
+    while (tasks != NULL) {
+        struct task *task = tasks;
+        tasks = task->next;
+        task->run(task);
+    }
+}
+
+/* Before the loop waits for anything. */
+static void on_flush(uv_prepare_t *flush)
+{
+    struct loop *loop = flush->data;
+    session_flush_all(&loop->home);
+}
+
+static void close_handles(struct loop *loop)
+{
+    uv_close((uv_handle_t *)&loop->wake, NULL);
+    uv_close((uv_handle_t *)&loop->flush, NULL);
+    uv_close((uv_handle_t *)&loop->pace, NULL);
+    uv_close((uv_handle_t *)&loop->wait, NULL);
 }
 
 static void on_wake(uv_async_t *wake)
@@ -187,29 +78,28 @@ static void on_wake(uv_async_t *wake)
     struct loop *loop = wake->data;
     pthread_mutex_lock(&loop->lock);
     struct session *arriving = loop->arriving;
+    struct task *tasks = loop->tasks;
     unsigned asked = loop->asked;
     struct drain_plan plan = loop->plan;
     loop->arriving = NULL;
+    loop->tasks = NULL;
     loop->asked = 0;
     pthread_mutex_unlock(&loop->lock);
 
     open_sessions(loop, arriving);
+    run_tasks(tasks);
     if ((asked & ASKED_DRAIN) != 0)
-        drain_sessions(loop, &plan);
+        loop_drain(loop, &plan);
     if ((asked & (ASKED_CUT | ASKED_STOP)) != 0)
         cut_sessions(loop);
     if ((asked & ASKED_LOOK) != 0)
-        look(loop);
+        loop_look(loop);
     session_relieve(&loop->home);
-    if (loop->home.draining && loop->home.watchers > 0)
-        uv_timer_start(&loop->pace, on_pace, 0, PACE_INTERVAL); /* one may have come just now */
+    loop_drain_goes_on(loop);
     if ((asked & ASKED_BEAT) != 0)
         atomic_fetch_add(&loop->beats, 1);
-    if ((asked & ASKED_STOP) != 0) {
-        uv_close((uv_handle_t *)wake, NULL);
-        uv_close((uv_handle_t *)&loop->pace, NULL);
-        uv_close((uv_handle_t *)&loop->wait, NULL);
-    }
+    if ((asked & ASKED_STOP) != 0)
+        close_handles(loop);
 }
 
 static void *run(void *argument)
@@ -223,37 +113,27 @@ static void *run(void *argument)
     return NULL;
 }
 
-static void post(struct loop *loop, struct session *session, unsigned asked)
+void loop_ask(struct loop *loop, unsigned asked)
 {
     pthread_mutex_lock(&loop->lock);
-    if (session != NULL) {
-        session_link(session, loop->arriving);
-        loop->arriving = session;
-    }
     loop->asked |= asked;
     pthread_mutex_unlock(&loop->lock);
     uv_async_send(&loop->wake);
 }
 
-static void begin_drain(void *argument)
+void loops_post(struct loops *loops, size_t place, struct task *task)
 {
-    struct loops *loops = argument;
-    size_t turns = 0;
-    for (size_t i = 0; i < loops->count; i++) {
-        struct loop *loop = loops->loop[i];
-        pthread_mutex_lock(&loop->lock);
-        loop->plan = loops->plan;
-        loop->plan.turn = turns;
-        pthread_mutex_unlock(&loop->lock);
-        turns += atomic_load(&loop->home.sessions) > 0;
-    }
-    for (size_t i = 0; i < loops->count; i++) {
-        struct loop *loop = loops->loop[i];
-        pthread_mutex_lock(&loop->lock);
-        loop->plan.turns = turns;
-        pthread_mutex_unlock(&loop->lock);
-        post(loop, NULL, ASKED_DRAIN);
-    }
+    struct loop *loop = loops->loop[place];
+    pthread_mutex_lock(&loop->lock);
+    task->next = loop->tasks;
+    loop->tasks = task;
+    pthread_mutex_unlock(&loop->lock);
+    uv_async_send(&loop->wake);
+}
+
+size_t loops_count(const struct loops *loops)
+{
+    return loops->count;
 }
 
 static void free_loop(struct loop *loop)
@@ -266,13 +146,14 @@ static void free_loop(struct loop *loop)
 }
 
 /* Returns NULL with errno. */
-static struct loop *start_loop(size_t place, struct tracker *tracker)
+static struct loop *start_loop(struct loops *loops, size_t place, struct tracker *tracker)
 {
     struct loop *loop = calloc(1, sizeof *loop);
     if (loop == NULL)
         return NULL;
     loop->home.place = place;
     loop->home.tracker = tracker;
+    loop->home.loops = loops;
     loop->home.share = (struct memory_share){.memory = tracker_memory(tracker), .place = place};
     loop->home.random = uv_hrtime() + place;
     pthread_mutex_init(&loop->lock, NULL);
@@ -285,17 +166,17 @@ static struct loop *start_loop(size_t place, struct tracker *tracker)
         errno = -error;
         return NULL;
     }
-    loop->wake.data = loop->pace.data = loop->wait.data = loop;
+    loop->wake.data = loop->flush.data = loop->pace.data = loop->wait.data = loop;
     error = uv_async_init(&loop->home.uv, &loop->wake, on_wake);
     if (error == 0) {
-        uv_timer_init(&loop->home.uv, &loop->pace); /* these two cannot fail */
+        uv_prepare_init(&loop->home.uv, &loop->flush); /* none of these can fail */
+        uv_prepare_start(&loop->flush, on_flush);
+        uv_timer_init(&loop->home.uv, &loop->pace);
         uv_timer_init(&loop->home.uv, &loop->wait);
         error = -pthread_create(&loop->thread, NULL, run, loop);
         if (error == 0)
             return loop;
-        uv_close((uv_handle_t *)&loop->wake, NULL);
-        uv_close((uv_handle_t *)&loop->pace, NULL);
-        uv_close((uv_handle_t *)&loop->wait, NULL);
+        close_handles(loop);
         uv_run(&loop->home.uv, UV_RUN_DEFAULT);
     }
     free_loop(loop);
@@ -318,14 +199,31 @@ static bool join_loop(struct loop *loop, int64_t deadline)
     return ended;
 }
 
+/* What was posted to loops that had ended already. */
+static void run_rest(struct loops *loops)
+{
+    bool any; /* for what is run may post again, to any of them */
+    do {
+        any = false;
+        for (size_t i = 0; i < loops->count; i++) {
+            struct task *tasks = loops->loop[i]->tasks;
+            loops->loop[i]->tasks = NULL;
+            run_tasks(tasks);
+            any = any || tasks != NULL;
+        }
+    } while (any);
+}
+
 /* Returns whether all have ended, and been freed: none before, as any may still ask another. */
 static bool stop_all(struct loops *loops, int64_t deadline)
 {
     bool all = true;
     for (size_t i = 0; i < loops->count; i++)
-        post(loops->loop[i], NULL, ASKED_STOP);
+        loop_ask(loops->loop[i], ASKED_STOP);
     for (size_t i = 0; i < loops->count; i++)
         all = join_loop(loops->loop[i], deadline) && all;
+    if (all)
+        run_rest(loops);
     for (size_t i = 0; all && i < loops->count; i++)
         free_loop(loops->loop[i]);
     return all;
@@ -334,7 +232,7 @@ static bool stop_all(struct loops *loops, int64_t deadline)
 static void ask_for_memory(void *argument, size_t place)
 {
     struct loops *loops = argument;
-    post(loops->loop[place], NULL, ASKED_RELIEVE);
+    loop_ask(loops->loop[place], ASKED_RELIEVE);
 }
 
 struct loops *loops_start(size_t count, struct tracker *tracker)
@@ -349,7 +247,7 @@ struct loops *loops_start(size_t count, struct tracker *tracker)
     tracker_memory(tracker)->ask = ask_for_memory;
     tracker_memory(tracker)->argument = loops;
     for (; loops->count < count; loops->count++) {
-        struct loop *loop = start_loop(loops->count, tracker);
+        struct loop *loop = start_loop(loops, loops->count, tracker);
         if (loop == NULL) {
             int error = errno;
             stop_all(loops, INT64_MAX);
@@ -359,7 +257,7 @@ struct loops *loops_start(size_t count, struct tracker *tracker)
         }
         loops->loop[loops->count] = loop;
     }
-    if (tracker_on_drain(tracker, begin_drain, loops) == 0)
+    if (tracker_on_drain(tracker, loops_begin_drain, loops) == 0)
         return loops;
     loops_stop(loops, INT64_MAX);
     errno = ENOSPC;
@@ -379,12 +277,11 @@ void loops_add(struct loops *loops, struct session *session)
         }
     }
     atomic_fetch_add_explicit(&best->home.sessions, 1, memory_order_relaxed);
-    post(best, session, 0);
-}
-
-void loops_plan_drain(struct loops *loops, const struct drain_plan *plan)
-{
-    loops->plan = *plan;
+    pthread_mutex_lock(&best->lock);
+    session_link(session, best->arriving);
+    best->arriving = session;
+    pthread_mutex_unlock(&best->lock);
+    uv_async_send(&best->wake);
 }
 
 bool loops_beat(struct loops *loops)
@@ -394,35 +291,14 @@ bool loops_beat(struct loops *loops)
             return false;
     loops->beats++;
     for (size_t i = 0; i < loops->count; i++)
-        post(loops->loop[i], NULL, ASKED_BEAT);
+        loop_ask(loops->loop[i], ASKED_BEAT);
     return true;
-}
-
-void loops_look(struct loops *loops)
-{
-    for (size_t i = 0; i < loops->count; i++)
-        post(loops->loop[i], NULL, ASKED_LOOK);
-}
-
-void loops_survey(struct loops *loops, struct loops_survey *sum)
-{
-    sum->listed = 0;
-    memset(sum->waiting, 0, sizeof sum->waiting);
-    for (size_t i = 0; i < loops->count; i++) {
-        struct loop *loop = loops->loop[i];
-        pthread_mutex_lock(&loop->lock);
-        for (size_t wait = 0; wait < WAIT_COUNT; wait++)
-            sum->waiting[wait] += loop->survey.waiting[wait];
-        for (size_t j = 0; j < loop->survey.listed && sum->listed < SURVEY_SESSIONS; j++)
-            sum->sessions[sum->listed++] = loop->survey.sessions[j];
-        pthread_mutex_unlock(&loop->lock);
-    }
 }
 
 void loops_cut(struct loops *loops)
 {
     for (size_t i = 0; i < loops->count; i++)
-        post(loops->loop[i], NULL, ASKED_CUT);
+        loop_ask(loops->loop[i], ASKED_CUT);
 }
 
 int loops_stop(struct loops *loops, int64_t deadline)

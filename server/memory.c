@@ -40,11 +40,21 @@ static unsigned highest_class(const struct memory_share *share)
     return share->used == 0 ? 0 : 63 - (unsigned)__builtin_clzll(share->used);
 }
 
+void memory_count(struct memory *memory, int64_t change)
+{
+    atomic_fetch_add_explicit(&memory->held, (size_t)change, memory_order_relaxed);
+}
+
 void memory_hold(struct memory_share *share, struct holder *holder, int64_t change)
+{
+    memory_count(share->memory, change);
+    memory_rank(share, holder, change);
+}
+
+void memory_rank(struct memory_share *share, struct holder *holder, int64_t change)
 {
     unsigned before = class_of(holder->bytes);
     holder->bytes = (size_t)((int64_t)holder->bytes + change);
-    atomic_fetch_add_explicit(&share->memory->held, (size_t)change, memory_order_relaxed);
     unsigned after = class_of(holder->bytes);
     if (before == after)
         return;

@@ -47,6 +47,13 @@ struct memory_share {
 void memory_hold(struct memory_share *share, struct holder *holder, int64_t change);
 
 /*
+ * The two halves of it, for what several sessions hold together: it is there once, and counted so,
+ * by whoever has made it; but each of them holds it all when the largest is looked for.
+ */
+void memory_count(struct memory *memory, int64_t change); /* any thread */
+void memory_rank(struct memory_share *share, struct holder *holder, int64_t change);
+
+/*
  * Whom to take memory from: NULL while all is within the limit, or where it is another loop's turn,
  * which has then been asked. Call it again until it is NULL, each time having taken something.
  */

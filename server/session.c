@@ -10,6 +10,7 @@
 #include "server/addresses.h"
 #include "server/clock.h"
 #include "server/deflate.h"
+#include "server/message.h"
 #include "server/route.h"
 #include "server/session_private.h"
 #include "server/tcp.h"
@@ -53,7 +54,7 @@ void session_watch(struct session *session)
         session,
         open && (session->paused || session->queued > session_limits(session)->send_queue / 2));
     int wanted = 0;
-    if (session->first != NULL)
+    if (session->first != NULL && session->unflushed_link == NULL)
         wanted |= UV_WRITABLE;
     if (session->peer_fin)
         ; /* nothing more will come; epoll would go on saying so */
@@ -120,6 +121,20 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     session_relieve(session->home);
 }
 
+void session_flush_all(struct session_home *home)
+{
+    if (home->unflushed == NULL)
+        return;
+    while (home->unflushed != NULL) {
+        struct session *session = home->unflushed;
+        output_leave_unflushed(session);
+        output_flush(session);
+        tell_room(session);
+        session_advance(session);
+    }
+    session_relieve(home);
+}
+
 /* --- birth and end --- */
 
 static void session_free(struct session *session)
@@ -150,6 +165,7 @@ void session_end(struct session *session, enum tracker_outcome outcome)
         shutdown(session->socket, SHUT_RDWR); /* also where a child process should hold a copy */
     close(session->socket);
     output_discard(session);
+    output_leave_unflushed(session);
     input_forget(session);
     session_note_unread(session, false);
 
@@ -348,6 +364,16 @@ static bool send_message(struct session *session, enum message_kind kind, const 
     return done;
 }
 
+static void count_sent(struct session *session, size_t length)
+{
+    struct tracker_traffic *traffic = session_traffic(session);
+    session->sent++;
+    session->sent_bytes += length;
+    session->spoken_at = session_now(session);
+    tracker_count(&traffic->sent, 1);
+    tracker_count(&traffic->sent_bytes, length);
+}
+
 enum session_sent session_send(struct session *session, enum message_kind kind, const void *data,
                                size_t length)
 {
@@ -357,15 +383,38 @@ enum session_sent session_send(struct session *session, enum message_kind kind, 
         session_refuse(session, CLOSE_TRY_LATER, "too much waits to be read by the peer");
         return SESSION_FULL;
     }
-    struct tracker_traffic *traffic = session_traffic(session);
-    session->sent++;
-    session->sent_bytes += length;
-    session->spoken_at = session_now(session);
-    tracker_count(&traffic->sent, 1);
-    tracker_count(&traffic->sent_bytes, length);
+    count_sent(session, length);
     if (session->home->corked != session)
         session_watch(session);
     return SESSION_SENT;
+}
+
+enum session_sent session_send_message(struct session *session, struct message *message)
+{
+    size_t length = message_length(message);
+    if (session->state != SESSION_OPEN || session->broken)
+        return SESSION_CLOSING;
+    if (session->queued > send_limit(session) || !output_message(session, message)) {
+        session_refuse(session, CLOSE_TRY_LATER, "too much waits to be read by the peer");
+        return SESSION_FULL;
+    }
+    count_sent(session, length);
+    return SESSION_SENT;
+}
+
+struct memory *session_memory(const struct session *session)
+{
+    return session->home->share.memory;
+}
+
+struct loops *session_loops(const struct session *session)
+{
+    return session->home->loops;
+}
+
+size_t session_place(const struct session *session)
+{
+    return session->home->place;
 }
 
 const struct http_request *session_request(const struct session *session)

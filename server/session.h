@@ -14,6 +14,10 @@
 
 #include "handlers/handler.h"
 
+struct loops;   /* server/task.h */
+struct memory;  /* server/memory.h */
+struct message; /* server/message.h */
+
 /* What session_send answers. */
 enum session_sent {
     SESSION_SENT,    /* on its way, or in the queue */
@@ -27,6 +31,19 @@ enum session_sent {
  */
 enum session_sent session_send(struct session *session, enum message_kind kind, const void *data,
                                size_t length);
+
+/*
+ * Queues a message that goes to many sessions, of which the session keeps a reference. What is
+ * queued in one turn of the loop goes out in one piece at its end.
+ */
+enum session_sent session_send_message(struct session *session, struct message *message);
+
+/* What all sessions hold: for message_new. */
+struct memory *session_memory(const struct session *session);
+
+/* The loops, and the place of the session's own among them: for loops_post. */
+struct loops *session_loops(const struct session *session);
+size_t session_place(const struct session *session);
 
 /*
  * Closes with a code and a reason of at most CLOSE_REASON_MAX bytes (longer ones are cut). What is

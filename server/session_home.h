@@ -60,6 +60,7 @@ struct session_home {
     uv_loop_t uv;
     size_t place; /* of the loop among all: its column in the traffic counts */
     struct tracker *tracker;
+    struct loops *loops;
     struct session *first; /* the newest */
     struct session *last;  /* the oldest */
     struct session *next_to_drain;
@@ -71,7 +72,8 @@ struct session_home {
     struct drain_plan plan; /* once draining */
     atomic_size_t sessions; /* here and on their way: any thread */
     bool draining;
-    struct session *corked; /* whose answers are gathered in `cork` while its input is read */
+    struct session *unflushed; /* to which messages go out at the end of the turn */
+    struct session *corked;    /* whose answers are gathered in `cork` while its input is read */
     size_t cork_length;
     uint8_t cork[SESSION_CORK_SIZE];
     uint8_t input[SESSION_INPUT_SIZE];
@@ -113,6 +115,9 @@ void session_drain(struct session *session, bool at_last);
  * while going through a list of sessions. Loop thread.
  */
 void session_relieve(struct session_home *home);
+
+/* Sends what session_send_message has gathered: at the end of a turn. Loop thread. */
+void session_flush_all(struct session_home *home);
 
 /* Whether its Close comes with the others' at its turn, neither waits nor is the last. */
 bool session_paced(const struct session *session);

@@ -8,6 +8,11 @@ void session_hold(struct session *session, int64_t bytes)
     memory_hold(&session->home->share, &session->holder, bytes);
 }
 
+void session_hold_shared(struct session *session, int64_t bytes)
+{
+    memory_rank(&session->home->share, &session->holder, bytes);
+}
+
 void session_note_unread(struct session *session, bool unread)
 {
     int64_t cost = 2 * (int64_t)session_limits(session)->receive_buffer;

@@ -4,10 +4,15 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "server/message.h"
 #include "server/session_private.h"
 #include "server/tcp.h"
 
-enum { CHUNK_SIZE = 4096, CHUNKS_AT_ONCE = 16 };
+enum {
+    CHUNK_SIZE = 4096,
+    CHUNKS_AT_ONCE = 64,
+    FLUSH_FROM = 65536, /* bytes that are worth a write of their own */
+};
 
 bool output_empty(const struct session *session)
 {
@@ -21,11 +26,38 @@ static void count_queued(struct session *session, int64_t change)
     tracker_count(&session_traffic(session)->queued, (uint64_t)change); /* modulo 2^64 */
 }
 
-/* What counts for a chunk beside itself: where anything waits, the kernel's buffer is full too. */
-static int64_t chunk_cost(const struct session *session, const struct send_chunk *chunk)
+/* Counts a chunk, or takes it back. */
+static void count_chunk(struct session *session, struct send_chunk *chunk, bool counted)
 {
-    int64_t cost = (int64_t)(sizeof *chunk + chunk->capacity);
-    return session->first == NULL ? cost + TCP_UNREAD_COST : cost;
+    int64_t sign = (int64_t)counted - (int64_t)chunk->counted;
+    if (sign == 0)
+        return;
+    session_hold(session, sign * (int64_t)(sizeof *chunk + chunk->capacity));
+    if (chunk->message != NULL)
+        session_hold_shared(session, sign * (int64_t)chunk->length);
+    chunk->counted = counted;
+}
+
+/*
+ * When the socket has been asked: where anything still waits, the kernel's buffer is full too. What
+ * comes and goes within one turn of the loop is never counted.
+ */
+static void count_waiting(struct session *session)
+{
+    const bool blocked = session->first != NULL;
+    if (blocked != session->blocked)
+        session_hold(session, blocked ? TCP_UNREAD_COST : -TCP_UNREAD_COST);
+    session->blocked = blocked;
+    for (; session->uncounted != NULL; session->uncounted = session->uncounted->next)
+        count_chunk(session, session->uncounted, true);
+}
+
+static void append_chunk(struct session *session, struct send_chunk *chunk)
+{
+    *(session->last == NULL ? &session->first : &session->last->next) = chunk;
+    session->last = chunk;
+    if (session->uncounted == NULL)
+        session->uncounted = chunk;
 }
 
 /* A chunk at the end of the queue with room for `length` bytes; NULL: no memory. What is short
@@ -36,17 +68,19 @@ static struct send_chunk *add_chunk(struct session *session, size_t length)
     struct send_chunk *chunk = malloc(sizeof *chunk + capacity);
     if (chunk == NULL)
         return NULL;
-    *chunk = (struct send_chunk){.capacity = capacity};
-    session_hold(session, chunk_cost(session, chunk));
-    *(session->last == NULL ? &session->first : &session->last->next) = chunk;
-    session->last = chunk;
+    *chunk = (struct send_chunk){.bytes = chunk->data, .capacity = capacity};
+    append_chunk(session, chunk);
     return chunk;
 }
 
 /* Frees a chunk that has been taken out of the queue. */
 static void free_chunk(struct session *session, struct send_chunk *chunk)
 {
-    session_hold(session, -chunk_cost(session, chunk));
+    if (session->uncounted == chunk)
+        session->uncounted = chunk->next;
+    count_chunk(session, chunk, false);
+    if (chunk->message != NULL)
+        message_release(chunk->message);
     free(chunk);
 }
 
@@ -63,6 +97,7 @@ void output_discard(struct session *session)
 {
     while (session->first != NULL)
         free_first(session);
+    count_waiting(session);
     count_queued(session, -(int64_t)session->queued);
     if (session->home->corked == session)
         session->home->cork_length = 0;
@@ -100,7 +135,7 @@ static bool enqueue(struct session *session, const struct iovec *parts, size_t c
     for (size_t i = 0; i < count; i++)
         length += parts[i].iov_len;
     length -= skip;
-    if (chunk == NULL || length > chunk->capacity - chunk->length)
+    if (chunk == NULL || chunk->message != NULL || length > chunk->capacity - chunk->length)
         chunk = add_chunk(session, length);
     if (chunk == NULL)
         return false;
@@ -142,8 +177,10 @@ static bool send_or_queue(struct session *session, const struct iovec *parts, si
     size_t sent = session->first == NULL ? transmit(session, parts, count) : 0;
     if (session->broken || sent == whole)
         return true;
-    if (enqueue(session, parts, count, sent))
+    if (enqueue(session, parts, count, sent)) {
+        count_waiting(session);
         return true;
+    }
     if (sent > 0) /* half a frame is out and there is no memory for the rest */
         output_broken(session);
     return false;
@@ -221,7 +258,7 @@ void output_flush(struct session *session)
         size_t offered = 0;
         for (struct send_chunk *chunk = session->first; chunk != NULL && count < CHUNKS_AT_ONCE;
              chunk = chunk->next) {
-            parts[count].iov_base = chunk->data + chunk->offset;
+            parts[count].iov_base = (void *)(uintptr_t)(chunk->bytes + chunk->offset);
             parts[count].iov_len = chunk->length - chunk->offset;
             offered += parts[count++].iov_len;
         }
@@ -230,6 +267,55 @@ void output_flush(struct session *session)
             return;
         consume(session, sent);
         if (sent < offered)
-            return;
+            break;
     }
+    count_waiting(session);
+}
+
+/* Puts the session into the list of those that are flushed at the end of the turn. */
+static void flush_later(struct session *session)
+{
+    struct session_home *home = session->home;
+    if (session->unflushed_link != NULL)
+        return;
+    session->unflushed = home->unflushed;
+    session->unflushed_link = &home->unflushed;
+    if (session->unflushed != NULL)
+        session->unflushed->unflushed_link = &session->unflushed;
+    home->unflushed = session;
+}
+
+void output_leave_unflushed(struct session *session)
+{
+    if (session->unflushed_link == NULL)
+        return;
+    *session->unflushed_link = session->unflushed;
+    if (session->unflushed != NULL)
+        session->unflushed->unflushed_link = session->unflushed_link;
+    session->unflushed_link = NULL;
+}
+
+bool output_message(struct session *session, struct message *message)
+{
+    struct deflate *codec = session->window_bits == 0 ? NULL : session_codec(session);
+    if (!flush_cork(session))
+        return false;
+    if (session->broken)
+        return true;
+    struct send_chunk *chunk = malloc(sizeof *chunk);
+    if (chunk == NULL)
+        return false;
+    struct iovec frame = message_frame(message, codec, session->window_bits);
+    *chunk = (struct send_chunk){
+        .message = message_keep(message), .bytes = frame.iov_base, .length = frame.iov_len};
+    append_chunk(session, chunk);
+    count_queued(session, (int64_t)frame.iov_len);
+    if (session->blocked) {
+        count_waiting(session);
+        return true;
+    }
+    flush_later(session);
+    if (session->queued > FLUSH_FROM)
+        output_flush(session);
+    return true;
 }

@@ -28,12 +28,15 @@ enum session_state {
     SESSION_ENDED
 };
 
-/* Bytes that wait for the socket. */
+/* Bytes that wait for the socket: the session's own, or of a message that others wait for, too. */
 struct send_chunk {
     struct send_chunk *next;
+    struct message *message; /* NULL: they are in `data` */
+    const uint8_t *bytes;
     size_t offset; /* of the first byte that has not been sent */
     size_t length;
-    size_t capacity;
+    size_t capacity; /* of `data` */
+    bool counted;    /* session_hold knows of it */
     uint8_t data[];
 };
 
@@ -66,7 +69,10 @@ struct session {
 
     struct send_chunk *first;
     struct send_chunk *last;
-    size_t queued; /* bytes in all chunks */
+    struct send_chunk *uncounted; /* the first of those that session_hold does not know yet */
+    size_t queued;                /* bytes in all chunks */
+    struct session *unflushed;    /* the next in the list of those whose messages go out together */
+    struct session **unflushed_link; /* what points to it; NULL: it is not in the list */
 
     struct holder holder; /* of the queue and the message */
     uint8_t *message;     /* the part of a message that has arrived; NULL between messages */
@@ -123,6 +129,7 @@ struct session {
     bool paused;   /* the handler does not want it to be read from */
     bool probed;   /* has been sent a Ping since, to see whether it is there */
     bool clogged;  /* the handler waits for `room` */
+    bool blocked;  /* the socket takes nothing more: what the kernel keeps for it counts */
 };
 
 /* --- session.c --- */
@@ -222,6 +229,12 @@ void output_flush(struct session *session);
 /* Whether everything has been handed to the socket. */
 bool output_empty(const struct session *session);
 
+/* Queues a message that goes out at the end of the turn. Returns false without memory. */
+bool output_message(struct session *session, struct message *message);
+
+/* Takes it out of the list of sessions that are flushed then. */
+void output_leave_unflushed(struct session *session);
+
 /* Drops the queue. */
 void output_discard(struct session *session);
 
@@ -229,6 +242,9 @@ void output_discard(struct session *session);
 void output_drop(struct session *session);
 
 /* --- session_memory.c --- */
+
+/* Notes what the session holds together with others (memory_rank). */
+void session_hold_shared(struct session *session, int64_t bytes);
 
 /* Notes whether it is not read from because of what it has not read itself: what the kernel keeps
    for it then counts, and the time of a message that has begun does not. */
