@@ -3,7 +3,7 @@
 #include "server/task.h"
 #include "tests/support/session_peer.h"
 
-enum { LARGE = 60000, MANY = 200 };
+enum { LARGE = 60000, TWO_LARGE = 120000, FOUR_LARGE = 240000, MANY = 200, ALL = 40000 };
 
 static struct message *make(struct session *session, const char *text)
 {
@@ -104,14 +104,14 @@ static void send_until_full(struct session *session, enum message_kind kind, voi
     note("%s after %s;", sent == SESSION_FULL ? "full" : "not full",
          count > 4 && count < MANY ? "some" : "none or all");
     /* However often it waits, it is there once. */
-    note("held %s;", atomic_load(&memory->held) < before + 2 * LARGE ? "once" : "more often");
+    note("held %s;", atomic_load(&memory->held) < before + TWO_LARGE ? "once" : "more often");
     message_release(message);
 }
 
 START_TEST(who_does_not_read_is_closed_with_1013_and_what_waits_counts_once)
 {
     struct host host = make_host(send_until_full);
-    host.limits.send_queue = 4 * LARGE;
+    host.limits.send_queue = FOUR_LARGE;
     host.limits.message = LARGE;
     host.limits.close_timeout = 100;
     host.send_buffer = 4096;
@@ -208,7 +208,7 @@ static void pass_on(struct task *task)
 {
     struct numbered *numbered = (struct numbered *)task;
     last_number = numbered->number;
-    if (numbered->number < MANY * MANY)
+    if (numbered->number < ALL)
         post_number(numbered->loops, numbered->number + 1, pass_on);
     free(numbered);
 }
@@ -219,7 +219,7 @@ START_TEST(tasks_that_a_loop_has_not_got_to_are_run_when_it_ends)
     host_start(&host);
     post_number(host.loops, 1, pass_on);
     ck_assert_int_eq(loops_stop(host.loops, clock_milliseconds() + PATIENCE_MS), 0);
-    ck_assert_int_eq(last_number, MANY * MANY);
+    ck_assert_int_eq(last_number, ALL);
     tracker_free(host.tracker);
     close(host.listener);
 }

@@ -1,6 +1,7 @@
 #include "tests/support/session_peer.h"
 
-enum { CLOSE_TIMEOUT = 300, CLOCKS_DIFFER = 5, LARGE = 60000 }; /* milliseconds, bytes */
+enum { CLOSE_TIMEOUT = 300, CLOCKS_DIFFER = 5 }; /* milliseconds */
+enum { LARGE = 60000, FOUR_LARGE = 240000 };     /* bytes */
 
 static void finish_later(struct session *session)
 {
@@ -230,7 +231,7 @@ START_TEST(a_handler_that_asks_whether_it_is_clogged_never_overruns_the_queue)
     enum { MANY = 100 };
     struct host host = make_host(begin_to_send);
     many_left = MANY;
-    host.limits.send_queue = 4 * LARGE;
+    host.limits.send_queue = FOUR_LARGE;
     host.send_buffer = 4096;
     host.handler.wake = send_much;
     host.handler.room = send_much;
