@@ -31,6 +31,7 @@ static bool is_closing(const struct world *world)
 /* No session holds more than handler.h and session.c promise, whatever it is asked. */
 static void run(struct world *world)
 {
+    session_flush_all(world->home); /* as a loop does before it waits */
     uv_run(&world->home->uv, UV_RUN_NOWAIT);
     if (world->session == NULL)
         return;
@@ -183,7 +184,7 @@ static void check_times(struct world *world)
     MUST(limits->max_age == 0 || still_clock_milliseconds - FIRST_MOMENT < limits->max_age);
     MUST(limits->idle_timeout == 0 ||
          still_clock_milliseconds - world->spoken_at < limits->idle_timeout);
-    MUST(limits->ping_interval == 0 || world->silent < 2);
+    MUST(limits->ping_interval == 0 || world->silent < 2 || world->paused);
 }
 
 static void act_wait(struct world *world, struct input *input)
@@ -226,6 +227,39 @@ static void act_send(struct world *world, struct input *input)
     speak(world, MESSAGE_TEXT, data, length);
     session_relieve(world->home); /* as at the end of what has happened to another session */
     free(data);
+}
+
+/* As a broadcast does it in fact: once for all. */
+static void act_send_message(struct world *world, struct input *input)
+{
+    size_t length = sizes[take_byte(input) % COUNT(sizes)];
+    uint8_t *data = pattern(length, 'm');
+    const struct iovec part = {.iov_base = data, .iov_len = length};
+    world->pure = false;
+    struct message *message = message_new(world->memory, MESSAGE_TEXT, &part, 1);
+    MUST(message != NULL);
+    if (world->session != NULL && session_send_message(world->session, message) == SESSION_SENT) {
+        items_add(
+            &world->spoken,
+            (struct item){.kind = ITEM_MESSAGE, .opcode = (uint8_t)MESSAGE_TEXT, .length = length},
+            data);
+        world->spoken_at = still_clock_milliseconds;
+    }
+    message_release(message);
+    session_relieve(world->home);
+    free(data);
+}
+
+static void act_pause(struct world *world, struct input *input)
+{
+    (void)input;
+    world->pure = false;
+    world->paused = !world->paused;
+    world->pauses++;
+    world->silent = 0;
+    if (world->session != NULL)
+        session_pause(world->session, world->paused);
+    session_relieve(world->home);
 }
 
 static void act_close(struct world *world, struct input *input)
@@ -277,9 +311,9 @@ static void act_cut(struct world *world, struct input *input)
 }
 
 static void (*const actions[])(struct world *, struct input *) = {
-    act_frame, act_large_frame, act_compressed, act_bytes,     act_run,
-    act_hear,  act_hear_all,    act_wait,       act_send,      act_close,
-    act_wake,  act_drain,       act_cut,        act_peer_ends, act_peer_vanishes,
+    act_frame,    act_large_frame, act_compressed,    act_bytes, act_run,          act_hear,
+    act_hear_all, act_wait,        act_send,          act_close, act_wake,         act_drain,
+    act_cut,      act_peer_ends,   act_peer_vanishes, act_pause, act_send_message,
 };
 
 /* --- the course of it --- */
@@ -310,6 +344,7 @@ static void choose(struct world *world, struct input *input)
     world->limits.message_timeout = (on & 32) != 0 ? 1500 : 0;
     world->limits.receive_buffer = (on & 64) != 0 ? 10000 : 0;
     world->route.drain_waits = (on & 8) != 0;
+    world->finishes = (on & 128) != 0;
     world->echo = (on & 16) == 0;
     world->chop = (size_t)chops[take_byte(input) % COUNT(chops)];
     int send_buffer = buffers[take_byte(input) % COUNT(buffers)];

@@ -11,6 +11,7 @@
 #include "server/clock.h"
 #include "server/deflate.h"
 #include "server/log.h"
+#include "server/message.h"
 #include "server/route.h"
 #include "server/session_home.h"
 #include "server/tracker.h"
@@ -27,7 +28,10 @@ struct world {
     struct session_limits limits;
     struct handler handler;
     struct route route;
-    bool echo; /* the handler sends every message back; else it does what the message says */
+    bool echo;     /* the handler sends every message back; else it does what the message says */
+    bool finishes; /* the handler does, when it is woken next */
+    bool paused;
+    int pauses; /* and how often it was */
     bool deflate;
     int socket;       /* the session's; it may not be looked at when that has ended */
     int peer;         /* its socket; -1: closed */
@@ -39,6 +43,7 @@ struct world {
     struct items delivered; /* messages that the handler was given */
     struct items spoken;    /* messages that session_send took */
     int opened;
+    int finished; /* times that the handler was asked to finish */
     int closed;
     uint16_t code;     /* that the handler was told */
     int64_t spoken_at; /* a message went in either direction */
@@ -104,6 +109,16 @@ static void on_wake(struct session *session)
 {
     MUST(world_of(session)->closed == 0);
     speak(world_of(session), MESSAGE_TEXT, "awake", 5);
+    if (world_of(session)->finished > 0)
+        session_close(session, CLOSE_NORMAL, "finished");
+}
+
+static void on_finish(struct session *session)
+{
+    struct world *world = world_of(session);
+    MUST(world->finished++ == 0 && world->closed == 0);
+    speak(world, MESSAGE_TEXT, "to finish", 9);
+    MUST(session_time_to_finish(session) == world->limits.close_timeout * 2 / 3);
 }
 
 static void on_drain(struct session *session)
@@ -146,6 +161,7 @@ static void world_open(struct world *world, int window_bits, int send_buffer, si
                                       .message = on_message,
                                       .wake = on_wake,
                                       .drain = on_drain,
+                                      .finish = world->finishes ? on_finish : NULL,
                                       .close = on_close};
     world->route.name = "/fuzz";
     world->route.path = "/fuzz";
