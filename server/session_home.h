@@ -19,6 +19,7 @@
 #include "server/log.h"
 #include "server/memory.h"
 #include "server/session.h"
+#include "server/stream.h"
 
 struct address_use;
 struct deflate;
@@ -77,6 +78,7 @@ struct session_home {
     size_t cork_length;
     uint8_t cork[SESSION_CORK_SIZE];
     uint8_t input[SESSION_INPUT_SIZE];
+    uint8_t behind[STREAM_READ_MAX]; /* what is behind a session has said, while that is told */
 };
 
 /* What a session begins with; everything is copied that is needed afterwards. */
