@@ -147,5 +147,6 @@ extern const struct handler handler_redirect;
 extern const struct handler handler_respond;
 extern const struct handler handler_static;
 extern const struct handler handler_status;
+extern const struct handler handler_tcp;
 
 #endif

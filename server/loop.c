@@ -98,14 +98,35 @@ static void on_wake(uv_async_t *wake)
     loop_drain_goes_on(loop);
     if ((asked & ASKED_BEAT) != 0)
         atomic_fetch_add(&loop->beats, 1);
-    if ((asked & ASKED_STOP) != 0)
+    if ((asked & ASKED_STOP) != 0) {
         close_handles(loop);
+        uv_stop(&loop->home.uv);
+    }
 }
 
+static void count_handle(uv_handle_t *handle, void *count)
+{
+    (void)handle;
+    ++*(size_t *)count;
+}
+
+static bool has_handles(uv_loop_t *uv)
+{
+    size_t count = 0;
+    uv_walk(uv, count_handle, &count);
+    return count > 0;
+}
+
+/* Look-ups of names that still run at the end are not waited for: nobody knows when they end, and
+   nobody needs them. */
 static void *run(void *argument)
 {
     struct loop *loop = argument;
-    uv_run(&loop->home.uv, UV_RUN_DEFAULT);
+    uv_loop_t *uv = &loop->home.uv;
+    uv_run(uv, UV_RUN_DEFAULT);
+    while (has_handles(uv))
+        uv_run(uv, UV_RUN_ONCE);
+    loop->busy = uv_loop_alive(uv) != 0;
     pthread_mutex_lock(&loop->lock);
     loop->ended = true;
     pthread_cond_signal(&loop->changed);
@@ -214,7 +235,8 @@ static void run_rest(struct loops *loops)
     } while (any);
 }
 
-/* Returns whether all have ended, and been freed: none before, as any may still ask another. */
+/* Returns whether all have ended, and been freed: none before, as any may still ask another, nor
+   while anything uses one. */
 static bool stop_all(struct loops *loops, int64_t deadline)
 {
     bool all = true;
@@ -224,6 +246,8 @@ static bool stop_all(struct loops *loops, int64_t deadline)
         all = join_loop(loops->loop[i], deadline) && all;
     if (all)
         run_rest(loops);
+    for (size_t i = 0; i < loops->count; i++)
+        all = all && !loops->loop[i]->busy;
     for (size_t i = 0; all && i < loops->count; i++)
         free_loop(loops->loop[i]);
     return all;

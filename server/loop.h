@@ -52,7 +52,7 @@ void loops_cut(struct loops *loops);
 /*
  * Ends the loops and waits for their threads until `deadline` (clock_milliseconds); sessions that
  * are left are cut. Main thread. Returns 0 and frees all, or -1 when a handler still blocks a
- * loop: the process must then end without them.
+ * loop, or the look-up of a name still runs: the process must then end without them, by _exit.
  */
 int loops_stop(struct loops *loops, int64_t deadline);
 

@@ -42,6 +42,7 @@ struct loop {
     struct drain_plan plan;
     struct loops_survey survey;
     bool ended;
+    bool busy; /* it has ended, and a look-up of a name still runs that will use it */
 };
 
 struct loops {
