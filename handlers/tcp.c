@@ -55,7 +55,7 @@ struct bridge {
     struct session *session;
     struct dial *dial;     /* NULL: done */
     struct stream *target; /* NULL: not there yet, or no more */
-    bool closing;          /* our Close is queued: the peer cannot be slowed down any more */
+    bool closing;          /* our Close is queued */
 };
 
 static struct gateway *gateway_of(const struct bridge *bridge)
@@ -116,6 +116,7 @@ static void end_target(struct bridge *bridge)
 {
     if (bridge->target != NULL)
         stream_free(bridge->target);
+    session_linger(bridge->session, false);
     bridge->target = NULL;
 }
 
@@ -146,14 +147,30 @@ static void on_bytes(void *owner, const uint8_t *data, size_t length)
         stream_pause(bridge->target, true);
 }
 
+/* What the peer has said is on its way: it may have to wait, and its last words are to arrive. */
+static void wait_for_target(struct bridge *bridge)
+{
+    if (bridge->closing)
+        session_linger(bridge->session, stream_waiting(bridge->target) > 0);
+    if (stream_clogged(bridge->target))
+        session_pause(bridge->session, true);
+}
+
 static void on_ended(void *owner, int error)
 {
     struct bridge *bridge = owner;
-    if (error == 0)
+    if (error == 0) {
         close_session(bridge, CLOSE_NORMAL, "the other side has ended");
-    else
+        wait_for_target(bridge);
+    } else
         give_up(bridge, CLOSE_BAD_GATEWAY, "the connection to the target has broken",
                 strerror(error));
+}
+
+static void on_written(void *owner)
+{
+    const struct bridge *bridge = owner;
+    session_linger(bridge->session, false);
 }
 
 static void on_room(void *owner)
@@ -167,11 +184,15 @@ static void on_failed(void *owner, int error)
 {
     const struct bridge *bridge = owner;
     (void)error;
+    session_linger(bridge->session, false);
     session_pause(bridge->session, false);
 }
 
-static const struct stream_calls calls = {
-    .bytes = on_bytes, .ended = on_ended, .room = on_room, .failed = on_failed};
+static const struct stream_calls calls = {.bytes = on_bytes,
+                                          .ended = on_ended,
+                                          .written = on_written,
+                                          .room = on_room,
+                                          .failed = on_failed};
 
 static void on_dialled(void *owner, int descriptor, int error, const char *why)
 {
@@ -216,14 +237,11 @@ static void tcp_message(struct session *session, enum message_kind kind, void *d
     (void)kind;
     if (bridge == NULL || bridge->target == NULL)
         return;
-    if (bridge->closing && stream_clogged(bridge->target))
-        give_up(bridge, CLOSE_TRY_LATER, "the target does not take what the peer still says",
-                "its queue is full");
-    else if (stream_write(bridge->target, data, length) != 0)
+    if (stream_write(bridge->target, data, length) != 0)
         give_up(bridge, CLOSE_TRY_LATER, "what waits for the target cannot be kept",
                 "out of memory");
-    else if (stream_clogged(bridge->target))
-        session_pause(session, true);
+    else
+        wait_for_target(bridge);
 }
 
 static void tcp_room(struct session *session)

@@ -11,6 +11,7 @@
 
 #include "server/descriptor.h"
 #include "server/session_private.h"
+#include "server/tcp.h"
 
 enum { FULL_RETRY = 5 }; /* milliseconds until a Unix socket whose queue is full is asked again */
 
@@ -173,8 +174,10 @@ static bool attempt_address(struct dial *dial)
         dial->error = errno;
         return false;
     }
-    if (family != AF_UNIX)
+    if (family != AF_UNIX) {
         setsockopt(dial->descriptor, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+        tcp_bound_buffers(dial->descriptor, session_limits(dial->session)->receive_buffer);
+    }
     return ask(dial);
 }
 

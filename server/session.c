@@ -50,15 +50,17 @@ void session_watch(struct session *session)
     if (session->state == SESSION_ENDED)
         return;
     const bool open = session->state == SESSION_OPEN && !session->peer_fin && !session->peer_closed;
+    const bool held = session->paused && session->lingers && !session->peer_closed &&
+                      session->state == SESSION_CLOSE_QUEUED;
     session_note_unread(
-        session,
-        open && (session->paused || session->queued > session_limits(session)->send_queue / 2));
+        session, held || (open && (session->paused ||
+                                   session->queued > session_limits(session)->send_queue / 2)));
     int wanted = 0;
     if (session->first != NULL && session->unflushed_link == NULL)
         wanted |= UV_WRITABLE;
     if (session->peer_fin)
         ; /* nothing more will come; epoll would go on saying so */
-    else if (!open || (!session->unread && session->rests_until <= session_now(session)))
+    else if ((!open && !held) || (!session->unread && session->rests_until <= session_now(session)))
         wanted |= UV_READABLE;
     if (wanted == session->watched)
         return;
@@ -73,7 +75,7 @@ bool session_closed_by_both(const struct session *session)
 
 static void peer_ended(struct session *session)
 {
-    if (session->peer_closed && !session->close_sent && !session->broken) {
+    if (session->peer_closed && (!session->close_sent || session->lingers) && !session->broken) {
         session->peer_fin = true; /* it has said its Close and waits for what is still to come */
         session_advance(session);
         return;
@@ -445,6 +447,14 @@ void session_pause(struct session *session, bool paused)
     session->heard_at = session_now(session); /* what it says meanwhile nobody hears */
     session_watch(session);
     session_schedule(session);
+}
+
+void session_linger(struct session *session, bool lingers)
+{
+    const bool ends = session->lingers && !lingers;
+    session->lingers = lingers;
+    if (ends && session->state == SESSION_ENDING)
+        session_advance_soon(session);
 }
 
 int64_t session_close_timeout(const struct session *session)

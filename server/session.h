@@ -70,9 +70,16 @@ bool session_clogged(struct session *session);
 /*
  * Stops reading from the peer, or goes on: TCP then slows it down. Meanwhile it is not pinged, and
  * the time of a message that has begun stands still; that it has vanished is seen within a second
- * or two. Once a Close is queued it is read from all the same.
+ * or two. Once a Close is queued it is read from all the same, unless the session lingers.
  */
 void session_pause(struct session *session, bool paused);
+
+/*
+ * Keeps a session from ending when both Closes have come, for what the peer has said last is still
+ * on its way to what is behind it, which may also slow it down (session_pause); at most until
+ * close_timeout. Taken back, it ends.
+ */
+void session_linger(struct session *session, bool lingers);
 
 /* What is kept elsewhere for the session, more or less by so many bytes, counts against
    limits.memory. All of it must have been taken back when `close` has returned. */

@@ -155,7 +155,7 @@ void session_advance(struct session *session)
     if (session->state == SESSION_ENDED)
         return;
     note_close_sent(session);
-    if (session->close_sent &&
+    if (session->close_sent && !session->lingers &&
         (session->state == SESSION_ENDING || session->state == SESSION_FAILED))
         end_tcp(session);
     session_watch(session);

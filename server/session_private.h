@@ -129,6 +129,7 @@ struct session {
     bool paused;   /* the handler does not want it to be read from */
     bool probed;   /* has been sent a Ping since, to see whether it is there */
     bool clogged;  /* the handler waits for `room` */
+    bool lingers;  /* does not end yet: see session_linger */
     bool blocked;  /* the socket takes nothing more: what the kernel keeps for it counts */
 };
 

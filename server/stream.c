@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "server/session_private.h"
+#include "server/tcp.h"
 
 enum {
     CHUNK_LEAST = 4096, /* what is short leaves room for what comes behind it */
@@ -83,6 +84,13 @@ static void close_descriptor(struct stream *stream)
 
 /* --- the queue --- */
 
+/* What counts for a chunk beside itself: where anything waits, the kernel's buffer is full too. */
+static int64_t chunk_cost(const struct stream *stream, const struct stream_chunk *chunk)
+{
+    int64_t cost = (int64_t)(sizeof *chunk + chunk->capacity);
+    return stream->first == NULL ? cost + TCP_UNREAD_COST : cost;
+}
+
 static void free_first(struct stream *stream)
 {
     struct stream_chunk *chunk = stream->first;
@@ -90,7 +98,7 @@ static void free_first(struct stream *stream)
     if (stream->first == NULL)
         stream->last = NULL;
     stream->waiting -= chunk->length - chunk->offset;
-    session_hold(stream->session, -(int64_t)(sizeof *chunk + chunk->capacity));
+    session_hold(stream->session, -chunk_cost(stream, chunk));
     free(chunk);
 }
 
@@ -107,7 +115,7 @@ static struct stream_chunk *add_chunk(struct stream *stream, size_t length)
     if (chunk == NULL)
         return NULL;
     *chunk = (struct stream_chunk){.capacity = capacity};
-    session_hold(stream->session, (int64_t)(sizeof *chunk + capacity));
+    session_hold(stream->session, chunk_cost(stream, chunk));
     *(stream->last == NULL ? &stream->first : &stream->last->next) = chunk;
     stream->last = chunk;
     return chunk;
@@ -246,6 +254,19 @@ static void end_event(struct stream *stream, struct session *session)
 
 /* libuv waits no longer for a descriptor in error; what came before the error is still there to be
    read, and the error itself is found by reading or writing. */
+static void tell_written(struct stream *stream)
+{
+    const uint64_t limit = session_limits(stream->session)->send_queue;
+    const bool room = stream->full && stream->waiting < limit / 4;
+    if (stream->error != 0)
+        return;
+    stream->full = stream->full && !room;
+    if (stream->first == NULL && stream->calls->written != NULL)
+        stream->calls->written(stream->owner);
+    if (room && !stream->freed)
+        stream->calls->room(stream->owner);
+}
+
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
     struct stream *stream = handle->data;
@@ -254,12 +275,9 @@ static void on_poll(uv_poll_t *handle, int status, int events)
         events = stream->watched;
         stream->watched = 0;
     }
-    if ((events & UV_WRITABLE) != 0)
+    if ((events & UV_WRITABLE) != 0) {
         flush(stream);
-    if (stream->full && stream->waiting < session_limits(session)->send_queue / 4) {
-        stream->full = false;
-        if (stream->writes)
-            stream->calls->room(stream->owner);
+        tell_written(stream);
     }
     if ((events & UV_READABLE) != 0 && stream->reads && !stream->paused && !stream->freed)
         take(stream);
@@ -328,9 +346,16 @@ bool stream_clogged(const struct stream *stream)
     return stream->waiting > session_limits(stream->session)->send_queue / 2;
 }
 
+/* While it is paused the kernel's buffer fills with what comes. */
 void stream_pause(struct stream *stream, bool paused)
 {
+    const int64_t cost = stream->is_socket
+                             ? 2 * (int64_t)session_limits(stream->session)->receive_buffer
+                             : STREAM_READ_MAX; /* as large as a pipe */
+    if (stream->paused == paused)
+        return;
     stream->paused = paused;
+    session_hold(stream->session, paused ? cost : -cost);
     watch(stream);
 }
 
@@ -343,6 +368,9 @@ void stream_finish(struct stream *stream)
 void stream_free(struct stream *stream)
 {
     stream->freed = true;
+    stream_pause(stream, false);
+    if (stream->is_socket && stream->first != NULL)
+        tcp_forget(stream->descriptor);
     discard(stream);
     close_descriptor(stream);
     uv_close((uv_handle_t *)&stream->later, on_handle_closed);

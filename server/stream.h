@@ -33,6 +33,9 @@ struct stream_calls {
     /* Nothing more comes: 0 at its end, or an errno. Once; what had come before has been said. */
     void (*ended)(void *owner, int error);
 
+    /* Nothing waits to be written any more. NULL: not of interest. */
+    void (*written)(void *owner);
+
     /* Less than a quarter of its limit waits to be written, after it was clogged. */
     void (*room)(void *owner);
 
@@ -71,8 +74,9 @@ void stream_pause(struct stream *stream, bool paused);
    on. */
 void stream_finish(struct stream *stream);
 
-/* Closes the descriptor at once, with what waits to be written or read. No callback comes any more;
-   allowed inside of one. */
+/* Closes the descriptor at once, with what waits to be written or read; a TCP connection is reset
+   if anything waited, for the other side must not take a part for the whole. No callback comes any
+   more; allowed inside of one. */
 void stream_free(struct stream *stream);
 
 #endif

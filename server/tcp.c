@@ -6,11 +6,11 @@
 
 enum { UNSENT_MOST = 16384 }; /* less makes no difference: so much is allocated at once */
 
-void tcp_bound_buffers(int listener, size_t receive_buffer)
+void tcp_bound_buffers(int socket, size_t receive_buffer)
 {
-    setsockopt(listener, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){UNSENT_MOST}, sizeof(int));
+    setsockopt(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){UNSENT_MOST}, sizeof(int));
     if (receive_buffer > 0)
-        setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &(int){(int)receive_buffer}, sizeof(int));
+        setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &(int){(int)receive_buffer}, sizeof(int));
 }
 
 void tcp_forget(int socket)

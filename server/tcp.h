@@ -11,12 +11,13 @@
 #include <stdint.h>
 
 /*
- * Bounds what the kernel keeps for one peer, of a listener's connections. Left to itself it keeps
+ * Bounds what the kernel keeps for one peer, of a listener's connections or of one that is to be
+ * made. Left to itself it keeps
  * 4 MB for a peer that does not read, and as much of what a peer sends and nobody reads. Now it
  * takes hardly more to send than is on its way, TCP_UNREAD_COST in all as measured; and of what
  * comes `receive_buffer` bytes, which cost it twice as much (0: what it likes).
  */
-void tcp_bound_buffers(int listener, size_t receive_buffer);
+void tcp_bound_buffers(int socket, size_t receive_buffer);
 #define TCP_UNREAD_COST 57344
 
 /* Makes `close` drop what the peer has not taken. It would stay with the kernel for minutes. */
