@@ -121,6 +121,30 @@ class Unreachable(bridge.Case):
         found = peer.answer_close(1014)
         self.assertRegex(found.reason(), '(there is no such host|cannot be looked up now)$')
 
+    def test_the_addresses_of_a_name_are_tried_in_turn(self):
+        target = self.target()
+        target.name = target.name.replace('127.0.0.1', 'two.invalid')
+        _, peer, connection = self.bridge(target, environment=bridge.LOOKUPS)
+        self.roundtrip(peer, connection)
+
+    def test_an_address_that_does_not_answer_leaves_time_for_the_next_one(self):
+        target = self.target()
+        port = target.listener.getsockname()[1]
+        with socket.socket() as other:
+            other.bind(('127.0.0.2', port))
+            other.listen(0)
+            with socket.create_connection(('127.0.0.2', port)):
+                target.name = f'two.invalid:{port}'
+                _, peer, connection = self.bridge(target, environment=bridge.LOOKUPS,
+                                                  keys={'connect_timeout': '4s'})
+                self.roundtrip(peer, connection)
+
+    def test_a_name_that_is_not_looked_up_in_time_closes_with_1014(self):
+        daemon = self.bridged('stuck.invalid:80', environment=bridge.LOOKUPS,
+                              keys={'connect_timeout': '300ms'})
+        why = 'its name was not looked up in time'
+        self.refused(daemon, why, why)
+
     def full(self, target, connect):
         daemon = self.bridged(target.name, keys={'connect_timeout': '300ms'})
         with connect:

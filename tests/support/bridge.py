@@ -6,6 +6,12 @@ import lastcall
 from peer import BINARY, PING, PONG, frame
 
 
+LOOKUP = os.path.join(os.path.dirname(lastcall.PROGRAM), 'tests/liblookup.so')
+
+# For a daemon whose look-ups of names end as tests/support/lookup.c says.
+LOOKUPS = {'LD_PRELOAD': LOOKUP, 'ASAN_OPTIONS': 'verify_asan_link_order=0'}
+
+
 class Target:
     """Somebody who listens; `path`: at a Unix socket. `name` is what a configuration calls him."""
 
