@@ -130,6 +130,10 @@ struct handler {
     void (*http)(void *state, const struct http_request *request);
     bool always;
 
+    /* Descriptors that each of its sessions takes beside its own: counted at the start, so that the
+       process has them when so many are open as limits.connections says. */
+    unsigned descriptors;
+
     bool last; /* its sessions watch the others, and are drained after them */
 };
 

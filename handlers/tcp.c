@@ -284,4 +284,5 @@ const struct handler handler_tcp = {
     .room = tcp_room,
     .finish = tcp_finish,
     .close = tcp_close,
+    .descriptors = 1,
 };

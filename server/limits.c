@@ -1,5 +1,8 @@
 #include "server/limits.h"
 
+#include <limits.h>
+
+#include "handlers/handler.h"
 #include "server/machine.h"
 #include "server/memory.h"
 
@@ -61,6 +64,52 @@ size_t limits_requests_per_address(const struct config *config)
     if (config->limits.requests_per_address != OPTION_AUTO)
         return (size_t)config->limits.requests_per_address;
     return (size_t)(half > ADDRESS_REQUESTS_LEAST ? half : ADDRESS_REQUESTS_LEAST);
+}
+
+/* The largest number that a handler takes, below `below`; 0: there is none. */
+static unsigned next_dearest(const struct config *config, unsigned below)
+{
+    unsigned most = 0;
+    for (size_t i = 0; i < config->route_count; i++) {
+        unsigned each = handlers[config->routes[i].group]->descriptors;
+        if (each < below && each > most)
+            most = each;
+    }
+    return most;
+}
+
+/* At worst they are where each takes the most, as far as the limits of those routes let them in. */
+size_t limits_descriptors(const struct config *config, size_t connections)
+{
+    size_t sum = connections;
+    size_t left = connections;
+    for (unsigned each = next_dearest(config, UINT_MAX); each > 0;
+         each = next_dearest(config, each)) {
+        for (size_t i = 0; i < config->route_count && left > 0; i++) {
+            const struct config_route *route = &config->routes[i];
+            if (handlers[route->group]->descriptors != each)
+                continue;
+            size_t here = left;
+            if (route->connections != OPTION_AUTO && (size_t)route->connections < left)
+                here = (size_t)route->connections;
+            sum += here * each;
+            left -= here;
+        }
+    }
+    return sum;
+}
+
+size_t limits_connections(const struct config *config, size_t descriptors, size_t most)
+{
+    size_t enough = 0;
+    while (enough < most) {
+        size_t middle = enough + (most - enough + 1) / 2;
+        if (limits_descriptors(config, middle) <= descriptors)
+            enough = middle;
+        else
+            most = middle - 1;
+    }
+    return enough;
 }
 
 size_t limits_loops(const struct config *config)

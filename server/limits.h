@@ -14,6 +14,13 @@
 /* Event loops: as many as there are processors to use, at most MEMORY_SHARES_MAX. */
 size_t limits_loops(const struct config *config);
 
+/* Descriptors that so many sessions take, with those that their handlers take for them, on
+   whichever routes they are. */
+size_t limits_descriptors(const struct config *config, size_t connections);
+
+/* The most sessions for which so many descriptors are enough, at most `most`. */
+size_t limits_connections(const struct config *config, size_t descriptors, size_t most);
+
 /* Bytes that all sessions together may hold. */
 uint64_t limits_memory(const struct config *config);
 

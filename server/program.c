@@ -167,20 +167,20 @@ static int set_limits(struct program *program, char *error, size_t error_size)
     size_t needed = (size_t)floor + DESCRIPTORS_RESERVE + program->loop_count * DESCRIPTORS_OF_LOOP;
     size_t wanted =
         config->limits.connections == OPTION_AUTO ? 1 : (size_t)config->limits.connections;
-    if (needed + wanted > available) {
+    size_t left = available > needed ? available - needed : 0;
+    if (limits_descriptors(config, wanted) > left) {
         snprintf(error, error_size,
                  "limits.connections = %zu needs %zu descriptors, but this process may have %zu: "
                  "raise its limit (ulimit -n, LimitNOFILE=) or lower limits.connections to %zu",
-                 wanted, needed + wanted, available, available > needed ? available - needed : 0);
+                 wanted, needed + limits_descriptors(config, wanted), available,
+                 limits_connections(config, left, wanted));
         return EXIT_SYSTEM;
     }
     program->connections = wanted;
-    if (config->limits.connections == OPTION_AUTO) {
-        program->connections = available - needed;
-        if (program->connections > CONNECTIONS_AUTO_MAX)
-            program->connections = CONNECTIONS_AUTO_MAX;
-    }
-    if (descriptor_init(floor, needed + program->connections) != 0 || takeover_init() != 0) {
+    if (config->limits.connections == OPTION_AUTO)
+        program->connections = limits_connections(config, left, CONNECTIONS_AUTO_MAX);
+    size_t most = needed + limits_descriptors(config, program->connections);
+    if (descriptor_init(floor, most) != 0 || takeover_init() != 0) {
         snprintf(error, error_size, "descriptors cannot be had: %s", strerror(errno));
         return EXIT_SYSTEM;
     }

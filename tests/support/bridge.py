@@ -1,6 +1,7 @@
 """What the handler tcp connects to: sockets of the test, and daemons with a route to them."""
 import os
 import socket
+import threading
 
 import lastcall
 from peer import BINARY, PING, PONG, frame
@@ -33,14 +34,44 @@ class Target:
         self.listener.close()
 
 
+class EchoTarget(Target):
+    """Says everything back, and ends when the other side does."""
+
+    def __init__(self):
+        super().__init__()
+        self.listener.settimeout(None)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                connection = self.accept()
+            except OSError:
+                return  # it was closed
+            threading.Thread(target=self._echo, args=(connection,), daemon=True).start()
+
+    @staticmethod
+    def _echo(connection):
+        with connection:
+            try:
+                while data := connection.recv(1 << 16):
+                    connection.sendall(data)
+            except OSError:
+                pass  # the other side tells what became of it
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        super().close()
+
+
 def read_exactly(connection, length):
-    data = b''
+    data = bytearray()
     while len(data) < length:
-        more = connection.recv(length - len(data))
+        more = connection.recv(min(length - len(data), 1 << 18))
         if not more:
             raise AssertionError(f'end after {len(data)} of {length} bytes')
         data += more
-    return data
+    return bytes(data)
 
 
 def read_to_end(connection):

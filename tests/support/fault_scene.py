@@ -12,6 +12,7 @@ import re
 import zlib
 
 import lastcall
+from bridge import EchoTarget
 from faults import Faults
 from peer import BINARY, CLOSE, PING, PONG, TEXT, Peer, PeerError, Response, WebSocket, close_frame
 from peer import exchange, frame, request_head, upgrade_head
@@ -32,8 +33,10 @@ class Refused(Exception):
     """An answer that says no, in order."""
 
 
-def routes(files):
+def routes(files, target):
     return {
+        '/bridge': {'handler': 'tcp', 'target': target},
+        '/named': {'handler': 'tcp', 'target': target.replace('127.0.0.1', 'localhost')},
         '/deflated': {'handler': 'echo', 'compression': 'on'},
         '/files/*': {'handler': 'static', 'root': files},
         '/fixed': {'handler': 'respond', 'body': 'fixed'},
@@ -60,16 +63,18 @@ class Scene:
         self.report = os.path.join(directory, 'report.json')
         self.faults = Faults(os.path.join(directory, 'faults'))
         files = make_files(directory)
+        self.target = EchoTarget()
         if armed:
             self.faults.arm(*armed)
         self.daemon = lastcall.Daemon(directory, (*SETTINGS, f'shutdown.report={self.report}'),
-                                      routes(files), arguments, self.faults.environment(of))
+                                      routes(files, self.target.name), arguments, self.faults.environment(of))
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.daemon.kill()
+        self.target.close()
 
     # --- steps ---
 
@@ -151,6 +156,22 @@ class Scene:
         finally:
             peer.close_socket()
 
+    def talk_bridged(self, path):
+        peer = self.websocket(path)
+        try:
+            peer.send(frame(BINARY, LONG))
+            got = b''
+            while len(got) < len(LONG):
+                found = peer.read_frame()
+                if found.opcode == CLOSE:
+                    raise Refused(found.code())
+                got += found.payload
+            if got != LONG:
+                raise Wrong(f'{len(got)} bytes through a bridge')
+            self.end(peer)
+        finally:
+            peer.close_socket()
+
     def watch(self):
         peer = self.websocket('/status')
         try:
@@ -199,6 +220,8 @@ class Scene:
         return [
             ('talk', self.talk),
             ('talk deflated', self.talk_deflated),
+            ('bridge', lambda: self.talk_bridged('/bridge')),
+            ('bridge to a name', lambda: self.talk_bridged('/named')),
             ('small file', lambda: self.get('/files/small.txt', body=SMALL)),
             ('large file', lambda: self.get('/files/large.bin', body=LARGE)),
             ('part of a file', lambda: self.get('/files/large.bin', 206, LARGE[5:100005],

@@ -94,7 +94,9 @@ ERRORS = {
     'sysconf': [errno.EINVAL],
     'unlink': [errno.EACCES],
     'uv_async_init': DESCRIPTORS,
+    'uv_getaddrinfo': [errno.ENOMEM],
     'uv_loop_init': [errno.EMFILE, errno.ENOMEM],
+    'uv_poll_init': [errno.ENOMEM],
     'uv_poll_init_socket': [errno.ENOMEM],
     'write': [errno.EIO, errno.EINTR],
 }
@@ -111,8 +113,8 @@ LEFT_OUT = [
     (r'pthread_(cond|condattr|mutex|join|once|self)\w*', 'fails only where the program is wrong'),
     (r'(__)?printf(_chk)?|puts|putchar|getopt_long', 'what -h, -t and -T print, before anything runs'),
     (r'uv_async_send', 'libuv ends the process itself when this fails'),
-    (r'uv_(close|hrtime|loop_close|now|run|timer_\w+|update_time|poll_start)',
-     'fails only where the program is wrong'),
+    (r'uv_(cancel|close|freeaddrinfo|hrtime|loop_alive|loop_close|now|poll_start|prepare_\w+|run|'
+     r'stop|timer_\w+|update_time|walk)', 'fails only where the program is wrong'),
     (r'json_\w+', 'fails when malloc of libjansson does, and that is made to fail'),
     (r'OPENSSL_init_crypto|OSSL_LIB_CTX_get0_global_default',
      'fails when malloc of libcrypto does, and that is made to fail'),

@@ -130,7 +130,12 @@
     X(int, unlink, MINUS_ONE, (const char *a), (a))                                                \
     X(int, uv_async_init, NEGATIVE, (uv_loop_t * a, uv_async_t * b, uv_async_cb c), (a, b, c))     \
     X(int, uv_async_send, NEGATIVE, (uv_async_t * a), (a))                                         \
+    X(int, uv_getaddrinfo, NEGATIVE,                                                               \
+      (uv_loop_t * a, uv_getaddrinfo_t * b, uv_getaddrinfo_cb c, const char *d, const char *e,     \
+       const struct addrinfo *f),                                                                  \
+      (a, b, c, d, e, f))                                                                          \
     X(int, uv_loop_init, NEGATIVE, (uv_loop_t * a), (a))                                           \
+    X(int, uv_poll_init, NEGATIVE, (uv_loop_t * a, uv_poll_t * b, int c), (a, b, c))               \
     X(int, uv_poll_init_socket, NEGATIVE, (uv_loop_t * a, uv_poll_t * b, uv_os_sock_t c),          \
       (a, b, c))                                                                                   \
     X(int, uv_poll_start, NEGATIVE, (uv_poll_t * a, int b, uv_poll_cb c), (a, b, c))               \
