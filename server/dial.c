@@ -164,6 +164,16 @@ static bool ask(struct dial *dial)
     return true;
 }
 
+/* What is kept in the kernel is bounded as it is for peers, and who has vanished is noticed. */
+static void set_options(const struct dial *dial)
+{
+    const struct session_limits *limits = session_limits(dial->session);
+    setsockopt(dial->descriptor, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    tcp_bound_buffers(dial->descriptor, limits->receive_buffer);
+    if (limits->ping_interval != 0)
+        tcp_keep_alive(dial->descriptor, limits->ping_interval, limits->ping_timeout);
+}
+
 /* Likewise; of a new address. */
 static bool attempt_address(struct dial *dial)
 {
@@ -174,10 +184,8 @@ static bool attempt_address(struct dial *dial)
         dial->error = errno;
         return false;
     }
-    if (family != AF_UNIX) {
-        setsockopt(dial->descriptor, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-        tcp_bound_buffers(dial->descriptor, session_limits(dial->session)->receive_buffer);
-    }
+    if (family != AF_UNIX)
+        set_options(dial);
     return ask(dial);
 }
 

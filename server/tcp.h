@@ -20,6 +20,10 @@
 void tcp_bound_buffers(int socket, size_t receive_buffer);
 #define TCP_UNREAD_COST 57344
 
+/* Has the kernel ask a silent other side whether it is there, after so many milliseconds and for as
+   long as `timeout`; then the connection is in error. */
+void tcp_keep_alive(int socket, int64_t interval, int64_t timeout);
+
 /* Makes `close` drop what the peer has not taken. It would stay with the kernel for minutes. */
 void tcp_forget(int socket);
 
