@@ -154,12 +154,15 @@ static int enqueue(struct stream *stream, const uint8_t *data, size_t length)
 
 static void on_later(uv_timer_t *timer);
 
-/* The owner hears of it from the loop: it may be in the middle of something. */
+/* Bytes are lost: from a socket nothing more is waited for then. The owner hears of it from the
+   loop: it may be in the middle of something. */
 static void fail(struct stream *stream, int error)
 {
     stream->error = error;
     stream->writes = false;
     discard(stream);
+    if (stream->is_socket)
+        shutdown(stream->descriptor, SHUT_RD);
     uv_timer_start(&stream->later, on_later, 0, 0);
 }
 
@@ -369,7 +372,7 @@ void stream_free(struct stream *stream)
 {
     stream->freed = true;
     stream_pause(stream, false);
-    if (stream->is_socket && stream->first != NULL)
+    if (stream->is_socket && (stream->first != NULL || stream->error != 0))
         tcp_forget(stream->descriptor);
     discard(stream);
     close_descriptor(stream);

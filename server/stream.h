@@ -30,7 +30,8 @@ struct stream_calls {
     /* They came; at most STREAM_READ_MAX, valid during the call. */
     void (*bytes)(void *owner, const uint8_t *data, size_t length);
 
-    /* Nothing more comes: 0 at its end, or an errno. Once; what had come before has been said. */
+    /* Nothing more comes: 0 at its end, or an errno. Once; what had come before has been said. Who
+       has closed the whole of a socket has ended, whether or not a write has met that first. */
     void (*ended)(void *owner, int error);
 
     /* Nothing waits to be written any more. NULL: not of interest. */
@@ -40,7 +41,7 @@ struct stream_calls {
     void (*room)(void *owner);
 
     /* Nothing more can be written (an errno: EPIPE, ECONNRESET), and what waited has been dropped.
-       Once; reading goes on. */
+       Once. Of a socket what has come by then is still read, and then its end. */
     void (*failed)(void *owner, int error);
 };
 
@@ -75,8 +76,8 @@ void stream_pause(struct stream *stream, bool paused);
 void stream_finish(struct stream *stream);
 
 /* Closes the descriptor at once, with what waits to be written or read; a TCP connection is reset
-   if anything waited, for the other side must not take a part for the whole. No callback comes any
-   more; allowed inside of one. */
+   if something could not be written, for the other side must not take a part for the whole. No
+   callback comes any more; allowed inside of one. */
 void stream_free(struct stream *stream);
 
 #endif

@@ -312,6 +312,21 @@ START_TEST(a_write_to_nobody_fails_once_and_what_waits_is_dropped)
 }
 END_TEST
 
+START_TEST(a_socket_that_takes_nothing_any_more_is_read_to_what_has_come)
+{
+    struct host host = stream_host(SOCK_STREAM, STREAM_READS | STREAM_WRITES);
+    int peer = begin(&host);
+    order(peer, "pause");
+    MUST(write(scene.outer, "last words", 10) == 10);
+    shutdown(scene.outer, SHUT_RD);
+    peer_send(peer, 0x82, "lost", 4);
+    notes_wait("failed");
+    order(peer, "go on");
+    notes_wait("bytes last words;ended 0 after 10;");
+    end(&host, peer);
+}
+END_TEST
+
 START_TEST(a_failure_in_stream_write_itself_is_said_from_the_loop)
 {
     struct host host = stream_host(0, STREAM_WRITES);
@@ -439,6 +454,7 @@ int main(void)
     tcase_add_loop_test(all, our_side_ends_when_what_waits_has_been_written, 2, 3);
     tcase_add_loop_test(all, a_write_to_nobody_fails_once_and_what_waits_is_dropped, 0, 1);
     tcase_add_loop_test(all, a_write_to_nobody_fails_once_and_what_waits_is_dropped, 2, 3);
+    tcase_add_test(all, a_socket_that_takes_nothing_any_more_is_read_to_what_has_come);
     tcase_add_test(all, a_failure_in_stream_write_itself_is_said_from_the_loop);
     tcase_add_loop_test(all, what_came_before_a_reset_is_said_before_it, 0, 2);
     tcase_add_loop_test(all, it_may_be_freed_inside_of_its_callback, 0, 2);
