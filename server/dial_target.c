@@ -108,11 +108,13 @@ int dial_parse(const char *text, struct dial_target *target, char *why, size_t s
         snprintf(why, size, "an IPv6 address is written in brackets: [::1]:80");
         return -1;
     }
-    if (length - 2 * bracket > DIAL_HOST_MAX) {
+    const char *host = bracket ? text + 1 : text;
+    const size_t host_length = bracket ? length - 2 : length;
+    if (host_length > DIAL_HOST_MAX) {
         snprintf(why, size, "a host name has at most %d bytes", DIAL_HOST_MAX);
         return -1;
     }
-    memcpy(target->host, text + bracket, length - 2 * bracket);
+    memcpy(target->host, host, host_length);
     if (parse_port(colon + 1, target, why, size) != 0)
         return -1;
     return bracket ? take_ipv6(target, why, size) : take_ipv4_or_name(target, why, size);

@@ -14,6 +14,10 @@ from bridge import read_exactly, read_to_end
 from peer import BINARY, close_frame, frame
 
 
+def close_timeout(seconds):
+    return ('shutdown.timeout=60s', f'shutdown.close_timeout={int(lastcall.scaled(seconds) * 1000)}ms')
+
+
 class Drain(bridge.Case):
     def test_the_target_reads_an_end_what_it_still_says_comes_and_then_the_close(self):
         daemon, peer, connection = self.bridge(self.target())
@@ -30,7 +34,7 @@ class Drain(bridge.Case):
 
     def test_what_waits_for_a_slow_target_arrives_before_its_end(self):
         daemon, peer, connection = self.bridge(self.target(receive_buffer=4096),
-                                               'shutdown.timeout=40s', 'shutdown.close_timeout=30s')
+                                               *close_timeout(6))
         peer.send(frame(BINARY, b'x' * 500000))
         self.ping(peer)
         daemon.send_signal()
@@ -41,16 +45,16 @@ class Drain(bridge.Case):
         daemon.wait_exit(lastcall.EXIT_DRAINED)
 
     def test_a_target_that_never_ends_is_left_after_two_thirds_of_close_timeout(self):
-        daemon, peer, connection = self.bridge(self.target(), 'shutdown.close_timeout=1500ms')
+        daemon, peer, connection = self.bridge(self.target(), *close_timeout(1.5))
         began = daemon.send_signal()
         self.assertEqual(read_to_end(connection), b'')
         peer.answer_close(1001)
-        self.assertGreaterEqual(time.monotonic() - began, 0.99)
+        self.assertGreaterEqual(time.monotonic() - began, lastcall.scaled(0.99))
         stopped = daemon.wait_exit(lastcall.EXIT_DRAINED)
         self.assertEqual((stopped['handshake'], stopped['forced']), (1, 0))
 
     def test_a_target_that_floods_does_not_keep_the_close_back(self):
-        daemon, peer, connection = self.bridge(self.target(), 'shutdown.close_timeout=1500ms')
+        daemon, peer, connection = self.bridge(self.target(), *close_timeout(1.5))
 
         def flood():
             try:
@@ -72,7 +76,7 @@ class Drain(bridge.Case):
 
     def test_a_target_that_takes_nothing_is_reset_and_the_peer_closed_in_time(self):
         daemon, peer, connection = self.bridge(self.target(receive_buffer=4096),
-                                               'shutdown.close_timeout=900ms')
+                                               *close_timeout(1.5))
         last = frame(BINARY, b'x' * 100000) * 100
         sent = peer.push(last)
         daemon.send_signal()
@@ -99,7 +103,7 @@ class Drain(bridge.Case):
         daemon.wait_exit(lastcall.EXIT_DRAINED)
 
     def test_a_peer_that_does_not_answer_is_forced_and_the_target_ended(self):
-        daemon, peer, connection = self.bridge(self.target(), 'shutdown.close_timeout=600ms')
+        daemon, peer, connection = self.bridge(self.target(), *close_timeout(0.6))
         daemon.send_signal()
         self.assertEqual(read_to_end(connection), b'')
         connection.close()

@@ -280,7 +280,7 @@ START_TEST(our_side_ends_when_what_waits_has_been_written)
     order(peer, "finish");
     peer_send(peer, 0x82, "too late", 8);
     notes_wait("wrote 8, clogged 1;");
-    ck_assert_uint_eq(read_outer(data, 2 * LENGTH), LENGTH);
+    ck_assert_uint_eq(read_outer(data, (size_t)2 * LENGTH), LENGTH);
     if (scene.type != 0) { /* half-closed: it still reads */
         MUST(write(scene.outer, "answer", 6) == 6);
         notes_wait("bytes answer;");
