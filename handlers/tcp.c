@@ -106,10 +106,17 @@ static void say(const struct bridge *bridge, const char *what, const char *why)
     pthread_mutex_lock(&gateway->lock);
     bool pass = log_limit_pass(&gateway->lines, clock_milliseconds(), &left_out);
     pthread_mutex_unlock(&gateway->lock);
-    if (pass)
-        log_event(LOG_WARNING, what, LOG_TEXT("why", why), LOG_TEXT("target", gateway->target_text),
-                  LOG_TEXT("route", session_route_name(bridge->session)),
-                  LOG_NUMBER("left_out", left_out));
+    if (!pass)
+        return;
+    struct log_field fields[4] = {
+        LOG_TEXT("why", why),
+        LOG_TEXT("target", gateway->target_text),
+        LOG_TEXT("route", session_route_name(bridge->session)),
+    };
+    size_t count = 3;
+    if (left_out > 0)
+        fields[count++] = (struct log_field)LOG_NUMBER("not_logged", left_out);
+    log_fields(LOG_WARNING, what, fields, count);
 }
 
 static void end_target(struct bridge *bridge)
@@ -251,14 +258,23 @@ static void tcp_room(struct session *session)
         stream_pause(bridge->target, false);
 }
 
+static void give_up_dial(struct bridge *bridge)
+{
+    if (bridge->dial != NULL)
+        dial_give_up(bridge->dial);
+    bridge->dial = NULL;
+}
+
 static void tcp_finish(struct session *session)
 {
     struct bridge *bridge = session_data(session);
     session_pause(session, false); /* its Close is waited for */
-    if (bridge == NULL || bridge->target == NULL)
-        session_close(session, CLOSE_GOING_AWAY, "");
-    else
+    if (bridge->target != NULL) {
         stream_finish(bridge->target);
+        return;
+    }
+    give_up_dial(bridge);
+    session_close(session, CLOSE_GOING_AWAY, "");
 }
 
 static void tcp_close(struct session *session, uint16_t code)
@@ -267,8 +283,7 @@ static void tcp_close(struct session *session, uint16_t code)
     (void)code;
     if (bridge == NULL)
         return;
-    if (bridge->dial != NULL)
-        dial_give_up(bridge->dial);
+    give_up_dial(bridge);
     end_target(bridge);
     free(bridge);
 }

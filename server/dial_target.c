@@ -62,7 +62,7 @@ static int take_ipv6(struct dial_target *target, char *why, size_t size)
     address->sin6_family = AF_INET6;
     address->sin6_port = htons(target->port);
     target->length = sizeof *address;
-    target->host[0] = '\0';
+    memset(target->host, 0, sizeof target->host);
     return 0;
 }
 
@@ -74,7 +74,7 @@ static int take_ipv4_or_name(struct dial_target *target, char *why, size_t size)
         address->sin_family = AF_INET;
         address->sin_port = htons(target->port);
         target->length = sizeof *address;
-        target->host[0] = '\0';
+        memset(target->host, 0, sizeof target->host);
         return 0;
     }
     if (host[strspn(host, DIGITS ".")] == '\0') {
