@@ -14,6 +14,7 @@
 #include "handlers/handler.h"
 #include "server/clock.h"
 #include "server/frame.h"
+#include "server/query.h"
 #include "server/session.h"
 #include "server/status.h"
 
@@ -116,20 +117,6 @@ static int status_start(const struct option_value *values, void **state, char *e
 
 /* --- HTTP --- */
 
-/* Whether the query, "a=1&json", has such a name, with a value or without. */
-static bool asks_for(const char *query, const char *name)
-{
-    size_t length = strlen(name);
-    for (const char *at = query; at != NULL && *at != '\0';) {
-        size_t part = strcspn(at, "&");
-        if (part >= length && memcmp(at, name, length) == 0 &&
-            (part == length || at[length] == '='))
-            return true;
-        at += part + (at[part] == '&');
-    }
-    return false;
-}
-
 static void answer_json(const struct http_request *request)
 {
     struct status_snapshot *snapshot = status_get(0);
@@ -152,7 +139,8 @@ static void status_http(void *state, const struct http_request *request)
     const struct status_page *page = state;
     if (!http_gets(request))
         return;
-    if (asks_for(request->query, "json")) {
+    size_t length;
+    if (query_find(request->query, "json", &length) != NULL) {
         answer_json(request);
         return;
     }
