@@ -71,6 +71,7 @@ static void close_handles(struct loop *loop)
     uv_close((uv_handle_t *)&loop->flush, NULL);
     uv_close((uv_handle_t *)&loop->pace, NULL);
     uv_close((uv_handle_t *)&loop->wait, NULL);
+    uv_close((uv_handle_t *)&loop->later, NULL);
 }
 
 static void on_wake(uv_async_t *wake)
@@ -187,13 +188,15 @@ static struct loop *start_loop(struct loops *loops, size_t place, struct tracker
         errno = -error;
         return NULL;
     }
-    loop->wake.data = loop->flush.data = loop->pace.data = loop->wait.data = loop;
+    loop->wake.data = loop->flush.data = loop->pace.data = loop;
+    loop->wait.data = loop->later.data = loop;
     error = uv_async_init(&loop->home.uv, &loop->wake, on_wake);
     if (error == 0) {
         uv_prepare_init(&loop->home.uv, &loop->flush); /* none of these can fail */
         uv_prepare_start(&loop->flush, on_flush);
         uv_timer_init(&loop->home.uv, &loop->pace);
         uv_timer_init(&loop->home.uv, &loop->wait);
+        uv_timer_init(&loop->home.uv, &loop->later);
         error = -pthread_create(&loop->thread, NULL, run, loop);
         if (error == 0)
             return loop;

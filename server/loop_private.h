@@ -1,6 +1,7 @@
 /*
  * loop_private: what the files of the loops share: loop.c (start, what is posted to a loop, the
- * end) and loop_drain.c (the drain, and who is still there). Nobody else includes it.
+ * end), loop_later.c (what is posted for later) and loop_drain.c (the drain, and who is still
+ * there). Nobody else includes it.
  */
 #ifndef LASTCALL_SERVER_LOOP_PRIVATE_H
 #define LASTCALL_SERVER_LOOP_PRIVATE_H
@@ -28,6 +29,8 @@ struct loop {
     uv_prepare_t flush;
     uv_timer_t pace;
     uv_timer_t wait;
+    uv_timer_t later;
+    struct later *first_later; /* by their time */
     pthread_t thread;
     size_t to_drain; /* sessions that were here when the drain began, and have a turn */
     size_t drained;  /* those that had it */

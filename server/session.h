@@ -58,8 +58,9 @@ void session_close(struct session *session, uint16_t code, const char *reason);
  */
 void session_wake(struct session *session, int64_t milliseconds);
 
-/* Bytes that the peer has not taken yet. */
+/* Bytes that the peer has not taken yet; and so many may wait, above one message. */
 size_t session_queued(const struct session *session);
+size_t session_send_queue(const struct session *session);
 
 /*
  * Whether more than half of the send queue waits for the peer: whoever has a choice gives it no
@@ -88,6 +89,9 @@ void session_hold(struct session *session, int64_t bytes);
 /* Milliseconds of close_timeout; and what is left of them for `finish`, 0 when it is not asked. */
 int64_t session_close_timeout(const struct session *session);
 int64_t session_time_to_finish(const struct session *session);
+
+/* Whether our Close is queued: nothing can be sent, and session_pause does nothing. */
+bool session_closing(const struct session *session);
 
 /* Whether the server is being stopped. */
 bool session_draining(const struct session *session);

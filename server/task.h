@@ -8,6 +8,7 @@
 #define LASTCALL_SERVER_TASK_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct loops;
 
@@ -24,6 +25,20 @@ struct task {
  * wait.
  */
 void loops_post(struct loops *loops, size_t place, struct task *task);
+
+/* Work for later; its memory must stay where it is until it has been run, or the loops have ended.
+ */
+struct later {
+    struct task task;
+    struct later *next;
+    int64_t at; /* milliseconds of the loop's clock */
+};
+
+/*
+ * Has `run` called in so many milliseconds, on the loop at `place`, whose thread calls this. Other
+ * than what is posted it is not run any more once the loop ends. Not twice before it has been run.
+ */
+void loops_post_later(struct loops *loops, size_t place, struct later *later, int64_t milliseconds);
 
 /* The number of loops. Any thread. */
 size_t loops_count(const struct loops *loops);
