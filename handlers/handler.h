@@ -143,6 +143,7 @@ extern const struct handler *const handlers[];
 /* The handlers' options as the configuration wants them; ended by a row whose name is NULL. */
 const struct option_group *handler_groups(void);
 
+extern const struct handler handler_broadcast;
 extern const struct handler handler_echo;
 extern const struct handler handler_health;
 extern const struct handler handler_metrics;

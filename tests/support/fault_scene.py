@@ -37,6 +37,7 @@ def routes(files, target):
     return {
         '/bridge': {'handler': 'tcp', 'target': target},
         '/named': {'handler': 'tcp', 'target': target.replace('127.0.0.1', 'localhost')},
+        '/chat': {'handler': 'broadcast', 'history': 10, 'echo_self': 'yes'},
         '/deflated': {'handler': 'echo', 'compression': 'on'},
         '/files/*': {'handler': 'static', 'root': files},
         '/fixed': {'handler': 'respond', 'body': 'fixed'},
@@ -172,6 +173,33 @@ class Scene:
         finally:
             peer.close_socket()
 
+    def position(self, peer):
+        found = peer.read_frame()
+        if found.opcode == CLOSE:
+            raise Refused(found.code())
+        return int(found.payload)
+
+    def chat(self):
+        """Two members hear what one says, and one that comes later what it has missed."""
+        members = []
+        try:
+            for since in ('', '', '?since=%d'):
+                if since:
+                    members[0].send(frame(TEXT, b'hello'))
+                    for member in members:
+                        self.expect(member, (TEXT, b'%d\nhello' % (begin + 1)))
+                    since %= begin
+                members.append(self.websocket('/chat' + since))
+                begin = self.position(members[-1])
+            if not since.endswith(str(begin)):
+                raise Refused('the history was given up')
+            self.expect(members[2], (TEXT, b'%d\nhello' % (begin + 1)))
+            for member in members:
+                self.end(member)
+        finally:
+            for member in members:
+                member.close_socket()
+
     def watch(self):
         peer = self.websocket('/status')
         try:
@@ -222,6 +250,7 @@ class Scene:
             ('talk deflated', self.talk_deflated),
             ('bridge', lambda: self.talk_bridged('/bridge')),
             ('bridge to a name', lambda: self.talk_bridged('/named')),
+            ('chat', self.chat),
             ('small file', lambda: self.get('/files/small.txt', body=SMALL)),
             ('large file', lambda: self.get('/files/large.bin', body=LARGE)),
             ('part of a file', lambda: self.get('/files/large.bin', 206, LARGE[5:100005],
