@@ -13,7 +13,9 @@ static void page_http(void *state, const struct http_request *request)
 
 const struct handler handler_page = {
     .name = "page",
-    .help = "a page that talks to /echo, shows every frame and, at the end, the close code",
+    .help =
+        "a page that talks to /echo, shows every frame and, at the end, the close code;\nand a "
+        "chat box for /chat",
     .options = no_options,
     .http = page_http,
 };
