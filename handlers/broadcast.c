@@ -91,7 +91,7 @@ static void pause_reading(void *session, bool paused)
 
 static void refuse(void *session, const char *why)
 {
-    session_close(session, CLOSE_TRY_LATER, why);
+    session_refuse(session, CLOSE_TRY_LATER, why);
 }
 
 /* --- start and stop --- */

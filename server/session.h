@@ -52,6 +52,9 @@ size_t session_place(const struct session *session);
  */
 void session_close(struct session *session, uint16_t code, const char *reason);
 
+/* The same because the peer does, or costs, what is not allowed: with a line in the log. */
+void session_refuse(struct session *session, uint16_t code, const char *why);
+
 /*
  * Has the handler's `wake` called once, in so many milliseconds; a second call replaces the first,
  * and less than 0 takes it back. A session whose Close is queued is not woken any more.

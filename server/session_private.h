@@ -190,10 +190,6 @@ int64_t session_expiry(struct session *session);
  */
 void session_finish(struct session *session, uint16_t code, const char *reason);
 
-/* Closes because the peer does, or costs, what is not allowed: session_close, and a line in the
-   log. */
-void session_refuse(struct session *session, uint16_t code, const char *why);
-
 /* Fails the connection (RFC 6455, section 7.1.7): nothing the peer sends is understood any more. */
 void session_fail(struct session *session, uint16_t code, const char *why);
 
