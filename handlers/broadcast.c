@@ -4,7 +4,6 @@
  * themselves know no sessions (server/channel.h): this file brings the two together.
  */
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,7 +73,7 @@ static void tell_position(void *session, uint64_t id)
     session_send(session, MESSAGE_TEXT, text, (size_t)length);
 }
 
-static bool send(void *session, struct message *message)
+static bool send_to(void *session, struct message *message)
 {
     return session_send_message(session, message) == SESSION_SENT;
 }
@@ -115,7 +114,7 @@ static int broadcast_start(const struct option_value *values, void **state, char
         .keep = values[OPTION_KEEP].number,
         .echo_self = values[OPTION_ECHO_SELF].number != 0,
         .tell_position = tell_position,
-        .send = send,
+        .send = send_to,
         .clogged = clogged,
         .pause = pause_reading,
         .refuse = refuse,
