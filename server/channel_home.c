@@ -99,7 +99,7 @@ static struct channel *make_channel(struct place *home, const struct named *name
     return NULL;
 }
 
-/* The group's channel, made if there is none, with the group counted in. */
+/* The group's channel, made if there is none; the group is one of its groups then. */
 static struct channel *enter_channel(struct group *group)
 {
     struct place *home = group->home;
@@ -197,8 +197,8 @@ static void relieve_shelf(const struct place *home)
 /* --- members --- */
 
 /* Where a newcomer begins, behind which message. */
-static void position(const struct channel_rules *rules, struct member *member,
-                     const struct history *history)
+static void place_newcomer(const struct channel_rules *rules, struct member *member,
+                           const struct history *history)
 {
     if (rules->history > 0 && member->resumes)
         member->position = history_resume(history, member->position);
@@ -257,7 +257,7 @@ void home_admit(struct task *task)
         member->failure = "out of memory for the channel";
     } else {
         if (!member->counted) {
-            position(&channels->rules, member, &channel->history);
+            place_newcomer(&channels->rules, member, &channel->history);
             group->counted++;
             member->counted = true;
         }
