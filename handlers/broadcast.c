@@ -83,9 +83,11 @@ static bool clogged(void *session)
     return session_clogged(session);
 }
 
+/* Also one that is being closed: what it has sent before its Close is published, but no faster. */
 static void pause_reading(void *session, bool paused)
 {
     session_pause(session, paused);
+    session_linger(session, paused);
 }
 
 static void refuse(void *session, const char *why)
@@ -202,9 +204,7 @@ static void broadcast_message(struct session *session, enum message_kind kind, v
                               size_t length)
 {
     struct member *member = session_data(session);
-    if (member == NULL || (session_closing(session) && member_floods(member)))
-        return;
-    if (!member_publish(member, kind, data, length))
+    if (member != NULL && !member_publish(member, kind, data, length))
         refuse(session, "out of memory for what it has published");
 }
 

@@ -100,10 +100,6 @@ size_t member_cost(const struct member *member);
  */
 bool member_publish(struct member *member, enum message_kind kind, const void *data, size_t length);
 
-/* Whether far more than that is on its way: a session that is being closed is read from without a
-   pause, and what it says then is to be dropped. */
-bool member_floods(const struct member *member);
-
 /* There is room again in a session that was clogged. */
 void member_continue(struct member *member);
 

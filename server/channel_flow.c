@@ -9,10 +9,7 @@
 #include "server/channel_private.h"
 #include "server/message.h"
 
-enum {
-    RESUMED_AT_ONCE = 16, /* members, so that not all of them speak at the same moment */
-    FLOOD_TIMES = 8,      /* what may be on its way, if no pause helps */
-};
+enum { RESUMED_AT_ONCE = 16 }; /* members, so that not all of them speak at the same moment */
 
 static size_t most_waiting(const struct place *place)
 {
@@ -116,12 +113,6 @@ void flow_forget(struct member *member)
         member->paused_before;
     member->paused_before = member->paused_next = NULL;
     member->paused = false;
-}
-
-bool member_floods(const struct member *member)
-{
-    const struct place *place = member->group->place;
-    return atomic_load(&place->waiting) > FLOOD_TIMES * most_waiting(place);
 }
 
 void flow_publish(struct publication *publication, struct member *member)

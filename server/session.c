@@ -483,11 +483,6 @@ size_t session_queued(const struct session *session)
     return session->queued;
 }
 
-bool session_closing(const struct session *session)
-{
-    return session->state != SESSION_OPEN;
-}
-
 size_t session_send_queue(const struct session *session)
 {
     return (size_t)session_limits(session)->send_queue;

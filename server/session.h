@@ -93,9 +93,6 @@ void session_hold(struct session *session, int64_t bytes);
 int64_t session_close_timeout(const struct session *session);
 int64_t session_time_to_finish(const struct session *session);
 
-/* Whether our Close is queued: nothing can be sent, and session_pause does nothing. */
-bool session_closing(const struct session *session);
-
 /* Whether the server is being stopped. */
 bool session_draining(const struct session *session);
 

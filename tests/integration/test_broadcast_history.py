@@ -208,6 +208,35 @@ class Replay(Case):
         self.assertLessEqual(sum(kept) * len(payload), 16 * MIB)
 
 
+class Flood(Case):
+    COUNT = 4000
+
+    def test_all_that_a_flood_says_before_its_close_is_published(self):
+        daemon = self.served('limits.send_queue=64k', history=10000, echo_self='no')
+        self.flood(daemon, self.client(daemon), 1000)
+
+    def test_so_is_what_it_says_behind_the_close_of_the_server_and_before_its_own(self):
+        daemon = self.served('limits.send_queue=64k', history=10000, echo_self='no', max_age='3s')
+        flooder = self.client(daemon)
+        flooder.read_close(1001)
+        self.flood(daemon, flooder)
+
+    def flood(self, daemon, flooder, code=None):
+        for number in range(0, self.COUNT, 100):
+            flooder.send(b''.join(frame(TEXT, b'%08d' % n + b'x' * 1000)
+                                  for n in range(number, number + 100)))
+        flooder.send(close_frame(code or 1001))
+        if code:
+            flooder.read_close(code)
+        flooder.expect_end()
+        closed = daemon.wait_log('session closed', address=flooder.name())
+        self.assertEqual((closed['outcome'], closed['received']), ('handshake', self.COUNT))
+        late = self.client(daemon, since=flooder.last)
+        self.assertEqual(late.position, flooder.last)
+        for number in range(self.COUNT):
+            self.assertEqual(late.hear(), (TEXT, b'%08d' % number + b'x' * 1000))
+
+
 class Coming(Case):
     """Clients that connect and disconnect at random while others publish."""
     PUBLISHERS, CLIENTS, MESSAGES = 3, 8, 1500
