@@ -38,6 +38,10 @@ static sigset_t block_signals(void)
     sigaddset(&signals, SIGUSR1);
     sigaddset(&signals, SIGUSR2);
     sigprocmask(SIG_BLOCK, &signals, NULL);
+    sigset_t children; /* read by who waits for them, if there are any: server/children.h */
+    sigemptyset(&children);
+    sigaddset(&children, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &children, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a report that is too large is an error of its write */
     if (getpid() == 1) {

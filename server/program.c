@@ -13,6 +13,7 @@
 #include "server/address.h"
 #include "server/announce.h"
 #include "server/arrivals.h"
+#include "server/children.h"
 #include "server/clock.h"
 #include "server/descriptor.h"
 #include "server/handshake.h"
@@ -164,15 +165,20 @@ static int set_limits(struct program *program, char *error, size_t error_size)
     }
     floor += server_descriptors((unsigned)config->server.http_threads, config->server.listen_count);
     program->loop_count = limits_loops(config);
-    size_t needed = (size_t)floor + DESCRIPTORS_RESERVE + program->loop_count * DESCRIPTORS_OF_LOOP;
+    size_t needed = (size_t)floor + DESCRIPTORS_RESERVE +
+                    program->loop_count * DESCRIPTORS_OF_LOOP + children_descriptors();
     size_t wanted =
         config->limits.connections == OPTION_AUTO ? 1 : (size_t)config->limits.connections;
     size_t left = available > needed ? available - needed : 0;
     if (limits_descriptors(config, wanted) > left) {
+        char programs[64] = "";
+        if (children_descriptors() > 0)
+            snprintf(programs, sizeof programs, " (%zu of them for programs: max)",
+                     children_descriptors());
         snprintf(error, error_size,
-                 "limits.connections = %zu needs %zu descriptors, but this process may have %zu: "
+                 "limits.connections = %zu needs %zu descriptors%s, but this process may have %zu: "
                  "raise its limit (ulimit -n, LimitNOFILE=) or lower limits.connections to %zu",
-                 wanted, needed + limits_descriptors(config, wanted), available,
+                 wanted, needed + limits_descriptors(config, wanted), programs, available,
                  limits_connections(config, left, wanted));
         return EXIT_SYSTEM;
     }
@@ -334,11 +340,22 @@ static void say_ready(const struct program *program)
               LOG_NUMBER("timeout_ms", config->shutdown.timeout));
 }
 
+static int start_children(char *error, size_t error_size)
+{
+    if (children_start() == 0)
+        return 0;
+    snprintf(error, error_size, "a thread that waits for programs cannot be had: %s",
+             strerror(errno));
+    return EXIT_SYSTEM;
+}
+
 int program_start(struct program *program, char *error, size_t error_size)
 {
     int status = set_limits(program, error, error_size);
     if (status == 0)
         announce_open();
+    if (status == 0)
+        status = start_children(error, error_size);
     if (status == 0)
         status = start_tracker(program, error, error_size);
     if (status == 0)
@@ -375,6 +392,7 @@ void program_cut(void *argument)
 int program_free(struct program *program, int64_t deadline)
 {
     status_end();
+    children_stop(deadline);
     if (program->loops != NULL && loops_stop(program->loops, deadline) != 0)
         return -1;
     for (size_t i = 0; i < program->route_count; i++) {

@@ -9,6 +9,7 @@
 
 #include "server/access.h"
 #include "server/announce.h"
+#include "server/children.h"
 #include "server/clock.h"
 #include "server/log.h"
 #include "server/program.h"
@@ -107,6 +108,21 @@ static int end(struct program *program, const struct shutdown_result *result, in
     return result->status;
 }
 
+/* Programs whose session has gone before them have what is left of the time. */
+static void end_children(const struct shutdown_options *options, struct shutdown_result *result,
+                         int64_t deadline)
+{
+    bool hurry = result->status >= 128;
+    if (!hurry) {
+        int number = shutdown_wait(options, children_end(deadline), deadline);
+        if (number != 0)
+            result->status = 128 + number;
+        hurry = number != 0;
+    }
+    children_stop(hurry ? 0 : deadline);
+    result->duration = clock_milliseconds() - options->signal_at;
+}
+
 static int drain(struct program *program, int signals)
 {
     const struct config *config = program->config;
@@ -134,6 +150,7 @@ static int drain(struct program *program, int signals)
     loops_plan_drain(program->loops, &plan);
     status_stopping(options.signal_at, options.times.timeout);
     shutdown_run(&options, &result);
+    end_children(&options, &result, deadline);
     write_report(program, &result);
     announce_result(program->tracker, &result);
     return end(program, &result, deadline);

@@ -185,6 +185,22 @@ static void sum_up(const struct shutdown_options *options, const struct stopping
         result->status = 128 + hurried_by;
 }
 
+int shutdown_wait(const struct shutdown_options *options, int descriptor, int64_t deadline)
+{
+    struct pollfd events[] = {{.fd = descriptor, .events = POLLIN},
+                              {.fd = options->signals, .events = POLLIN}};
+    int64_t now = clock_milliseconds();
+    for (; descriptor >= 0 && now < deadline; now = clock_milliseconds()) {
+        poll(events, 2, clock_poll_timeout(deadline));
+        if ((events[0].revents & POLLIN) != 0)
+            break;
+        int number = (events[1].revents & POLLIN) != 0 ? next_signal(options) : 0;
+        if (number != 0)
+            return number;
+    }
+    return 0;
+}
+
 void shutdown_run(const struct shutdown_options *options, struct shutdown_result *result)
 {
     static struct stopping stopping; /* a thread that does not come back goes on using it */

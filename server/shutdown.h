@@ -99,6 +99,13 @@ struct shutdown_result {
  */
 void shutdown_run(const struct shutdown_options *options, struct shutdown_result *result);
 
+/*
+ * What comes behind shutdown_run: waits until a descriptor can be read from (-1: not at all), a
+ * second signal asks to stop at once, or it is `deadline` (clock_milliseconds). Returns the number
+ * of that signal, or 0. Main thread.
+ */
+int shutdown_wait(const struct shutdown_options *options, int descriptor, int64_t deadline);
+
 /* Both results by name, for log and report: "complete" or "forced"; "returned", "blocked" or "not
    called". Any thread. */
 const char *shutdown_drain_name(const struct shutdown_result *result);
