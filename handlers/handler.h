@@ -145,6 +145,7 @@ const struct option_group *handler_groups(void);
 
 extern const struct handler handler_broadcast;
 extern const struct handler handler_echo;
+extern const struct handler handler_exec;
 extern const struct handler handler_health;
 extern const struct handler handler_metrics;
 extern const struct handler handler_page;

@@ -4,6 +4,7 @@
 const struct handler *const handlers[] = {
     &handler_broadcast,
     &handler_echo,
+    &handler_exec,
     &handler_health,
     &handler_metrics,
     &handler_page,

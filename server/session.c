@@ -419,6 +419,16 @@ size_t session_place(const struct session *session)
     return session->home->place;
 }
 
+void session_gather(struct session *session, bool gather)
+{
+    if (gather && session->home->corked == NULL) {
+        output_cork(session);
+    } else if (!gather && session->home->corked == session) {
+        output_uncork(session);
+        session_watch(session);
+    }
+}
+
 const struct http_request *session_request(const struct session *session)
 {
     return session->request == NULL ? NULL : &session->request->request;
@@ -455,6 +465,11 @@ void session_linger(struct session *session, bool lingers)
     session->lingers = lingers;
     if (ends && session->state == SESSION_ENDING)
         session_advance_soon(session);
+}
+
+uint64_t session_message_limit(const struct session *session)
+{
+    return session_limits(session)->message;
 }
 
 int64_t session_close_timeout(const struct session *session)

@@ -61,6 +61,10 @@ void session_refuse(struct session *session, uint16_t code, const char *why);
  */
 void session_wake(struct session *session, int64_t milliseconds);
 
+/* Gathers what is sent from here on until it is told not to, in the same function, so that many
+   small messages leave in few writes. */
+void session_gather(struct session *session, bool gather);
+
 /* Bytes that the peer has not taken yet; and so many may wait, above one message. */
 size_t session_queued(const struct session *session);
 size_t session_send_queue(const struct session *session);
@@ -88,6 +92,9 @@ void session_linger(struct session *session, bool lingers);
 /* What is kept elsewhere for the session, more or less by so many bytes, counts against
    limits.memory. All of it must have been taken back when `close` has returned. */
 void session_hold(struct session *session, int64_t bytes);
+
+/* Bytes that a message of the peer may have (limits.message). */
+uint64_t session_message_limit(const struct session *session);
 
 /* Milliseconds of close_timeout; and what is left of them for `finish`, 0 when it is not asked. */
 int64_t session_close_timeout(const struct session *session);

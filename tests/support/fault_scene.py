@@ -38,6 +38,7 @@ def routes(files, target):
         '/bridge': {'handler': 'tcp', 'target': target},
         '/named': {'handler': 'tcp', 'target': target.replace('127.0.0.1', 'localhost')},
         '/chat': {'handler': 'broadcast', 'history': 10, 'echo_self': 'yes'},
+        '/cat': {'handler': 'exec', 'command': 'cat'},
         '/deflated': {'handler': 'echo', 'compression': 'on'},
         '/files/*': {'handler': 'static', 'root': files},
         '/fixed': {'handler': 'respond', 'body': 'fixed'},
@@ -200,6 +201,16 @@ class Scene:
             for member in members:
                 member.close_socket()
 
+    def program(self):
+        peer = self.websocket('/cat')
+        try:
+            for payload in (b'one', b'x' * 70000):
+                peer.send(frame(TEXT, payload))
+                self.expect(peer, (TEXT, payload))
+            self.end(peer)
+        finally:
+            peer.close_socket()
+
     def watch(self):
         peer = self.websocket('/status')
         try:
@@ -251,6 +262,7 @@ class Scene:
             ('bridge', lambda: self.talk_bridged('/bridge')),
             ('bridge to a name', lambda: self.talk_bridged('/named')),
             ('chat', self.chat),
+            ('program', self.program),
             ('small file', lambda: self.get('/files/small.txt', body=SMALL)),
             ('large file', lambda: self.get('/files/large.bin', body=LARGE)),
             ('part of a file', lambda: self.get('/files/large.bin', 206, LARGE[5:100005],

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +102,10 @@
     X(DIR *, opendir, NOTHING, (const char *a), (a))                                               \
     X(int, pipe2, MINUS_ONE, (int a[2], int b), (a, b))                                            \
     X(int, poll, MINUS_ONE, (struct pollfd * a, nfds_t b, int c), (a, b, c))                       \
+    X(int, posix_spawn, ITSELF,                                                                    \
+      (pid_t * a, const char *b, const posix_spawn_file_actions_t *c, const posix_spawnattr_t *d,  \
+       char *const *e, char *const *f),                                                            \
+      (a, b, c, d, e, f))                                                                          \
     X(ssize_t, pread, MINUS_ONE, (int a, void *b, size_t c, off_t d), (a, b, c, d))                \
     X(int, pthread_create, ITSELF,                                                                 \
       (pthread_t * a, const pthread_attr_t *b, void *(*c)(void *), void *d), (a, b, c, d))         \
