@@ -18,7 +18,8 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True
-from figures import GO, cost_figure  # noqa: E402
+from figure import GO  # noqa: E402
+from figures import cost_figure  # noqa: E402
 from servers import Abuser, Server  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))

@@ -74,64 +74,6 @@ static void run_idle(void)
         ((double)all - (double)some) / 1024 / (double)(sessions - first));
 }
 
-/* echo: each session sends its next message when the last one is back. */
-
-/* Every message is another one: number and session, and letters up to the size that was asked. */
-static size_t echo_payload(const struct connection *connection, char payload[PAYLOAD_MAX + 1])
-{
-    static const char digits[] = "0123456789abcdef";
-    size_t length = (size_t)run.settings->bytes;
-    memset(payload, 'm', length);
-    for (unsigned i = 0; i < 8; i++) {
-        payload[i] = digits[connection->sequence >> 4 * i & 15];
-        payload[8 + i] = digits[connection->number >> 4 * i & 15];
-    }
-    return length;
-}
-
-void echo_send(struct connection *connection)
-{
-    char payload[PAYLOAD_MAX + 1];
-    size_t length = echo_payload(connection, payload);
-    client_frame(connection, payload, length);
-    client_send(connection, length);
-}
-
-void echo_check(const struct connection *connection, const uint8_t *payload, size_t length)
-{
-    char wanted[PAYLOAD_MAX + 1];
-    if (length != echo_payload(connection, wanted) || memcmp(payload, wanted, length) != 0)
-        fail("connection %u: the echo of message %u is another", connection->number,
-             connection->sequence);
-}
-
-static void echo_next(struct connection *connection)
-{
-    connection->sequence++;
-    echo_send(connection);
-}
-
-static void echo_message(struct client *client, struct connection *connection,
-                         const uint8_t *payload, size_t length)
-{
-    (void)client;
-    echo_check(connection, payload, length);
-    if (run.measuring)
-        histogram_add(&run.times, now() - connection->since);
-    echo_next(connection);
-}
-
-static void run_echo(void)
-{
-    client_open(&run.client, (size_t)run.settings->sessions);
-    server_settle(run.server);
-    for (size_t i = 0; i < run.client.connection_count; i++)
-        echo_next(&run.client.connections[i]);
-    uint64_t cpu;
-    uint64_t duration = measure(&cpu);
-    print_rate(duration, cpu);
-}
-
 /* handshakes: connect, upgrade, reset, again. */
 
 static void handshake_done(struct client *client, struct connection *connection)
@@ -165,6 +107,9 @@ static const struct mode {
      run_stop, .events.closed = stop_closed},
     {"echo", "echo on SESSIONS for a time; print messages per second and latency", run_echo,
      .events.message = echo_message, .reset = true},
+    {"broadcast", "one of SESSIONS publishes to all others for a time; print deliveries per second",
+     run_broadcast, .events.message = broadcast_message, .reset = true, .message_size = 1 << 13},
+    {"bridge", "send 1 GB through a bridge to --target; print the rate", .run = run_bridge},
     {"packed", "echo of compressed JSON on SESSIONS for a time", run_packed,
      .events.message = packed_message, .reset = true, .packed = true, .message_size = 1 << 17},
     {"steady", "echo on SESSIONS, each once in a pace, for a time; print the latency", run_steady,
@@ -200,6 +145,12 @@ static const struct choice {
     {"ms", "of measuring, default 3000", AT(duration), NUMBER, 1, 3600000},
     {"pace", "steady: ms from a session's message to its next, default 50", AT(pace), NUMBER, 1,
      10000},
+    {"window", "echo, broadcast: messages on their way at a time, default 1", AT(window), NUMBER, 1,
+     64},
+    {"target", "bridge: the port on 127.0.0.1 that it leads to; we listen there", AT(target),
+     NUMBER, 1, 65535},
+    {"down", "bridge: the target sends, not the client", AT(down), FLAG, 0, 0},
+    {"plain", "bridge: the client speaks TCP alone", AT(plain), FLAG, 0, 0},
     {"limit", "seconds until a wait is over, default 60", AT(limit), NUMBER, 1, 3600},
     {"spread", "stop: ms; count Closes in each half s", AT(spread), NUMBER, 0, 60000},
     {"mute", "stop: answer no Close; the server waits so many ms for that", AT(close_timeout),
@@ -305,8 +256,13 @@ static struct client make_client(const struct mode *mode, const struct settings 
 
 int main(int argc, char *argv[])
 {
-    static struct settings settings = {
-        .bytes = 32, .json = 1024, .duration = 3000, .pace = 50, .limit = 60, .path = "/echo"};
+    static struct settings settings = {.bytes = 32,
+                                       .json = 1024,
+                                       .duration = 3000,
+                                       .pace = 50,
+                                       .window = 1,
+                                       .limit = 60,
+                                       .path = "/echo"};
     read_options(argc, argv, &settings);
     for (size_t i = 0; i < MODE_COUNT; i++) {
         if (strcmp(argv[optind], modes[i].name) != 0)

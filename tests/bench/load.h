@@ -26,10 +26,14 @@ struct settings {
     long json;
     long duration; /* milliseconds */
     long pace;     /* milliseconds */
+    long window;   /* messages on their way at a time */
+    long target;   /* the port */
     long limit;
     long spread;        /* milliseconds */
     long close_timeout; /* milliseconds; more than 0: no session answers its Close */
     bool probe;
+    bool down;
+    bool plain;
     const char *path;
     const char *file;   /* http: what the body must be; NULL: anything */
     const char *answer; /* a line that the answer to an upgrade must have; NULL: none */
@@ -57,9 +61,22 @@ uint64_t measure(uint64_t *cpu);
 /* Prints how often per second and how fast something was answered, by run.times. */
 void print_rate(uint64_t duration, uint64_t cpu);
 
-/* Sends the echo message that this connection's number and sequence make, and checks one. */
+/* Echo; and what steady needs of it: the message that a connection's number and `sequence` make is
+   sent with its own sequence, and checked. */
+void run_echo(void);
+void echo_message(struct client *client, struct connection *connection, const uint8_t *payload,
+                  size_t length);
 void echo_send(struct connection *connection);
-void echo_check(const struct connection *connection, const uint8_t *payload, size_t length);
+void echo_check(const struct connection *connection, unsigned sequence, const uint8_t *payload,
+                size_t length);
+
+/* One publishes in a channel. */
+void run_broadcast(void);
+void broadcast_message(struct client *client, struct connection *connection, const uint8_t *payload,
+                       size_t length);
+
+/* Much, through a bridge to TCP. */
+void run_bridge(void);
 
 /* Echo of compressed messages. */
 void run_packed(void);

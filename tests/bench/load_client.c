@@ -9,17 +9,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "load_frame.h"
 #include "load_measure.h"
 #include "load_request.h"
 #include "load_socket.h"
-
-#define OPCODE_TEXT 0x1
-#define OPCODE_CLOSE 0x8
-#define OPCODE_PING 0x9
-#define OPCODE_PONG 0xA
-#define FIN 0x80
-#define MASKED 0x80
-#define COMPRESSED 0x40
 
 #define BATCH 64 /* events at a time: few, so that the owner sees its own descriptor soon */
 
@@ -102,24 +95,16 @@ static void take_answer(struct client *client, struct connection *connection)
 
 /* Frames */
 
-static void mask_payload(uint8_t *frame, const uint8_t *payload, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        frame[PAYLOAD_OFFSET + i] = payload[i] ^ frame[MASK_OFFSET + i % 4];
-}
-
-static void frame_begin(struct connection *connection, uint8_t opcode, size_t length)
+static size_t make_frame(struct connection *connection, uint8_t opcode, const void *payload,
+                         size_t length)
 {
     uint32_t mask = (connection->number + 1) * UINT32_C(2654435761);
-    connection->frame[0] = FIN | opcode;
-    connection->frame[1] = (uint8_t)(MASKED | length);
-    memcpy(connection->frame + MASK_OFFSET, &mask, 4);
+    return frame_compose(connection->frame, FIN | opcode, mask, payload, length);
 }
 
 void client_frame(struct connection *connection, const char *payload, size_t length)
 {
-    frame_begin(connection, OPCODE_TEXT, length);
-    mask_payload(connection->frame, (const uint8_t *)payload, length);
+    make_frame(connection, OPCODE_TEXT, payload, length);
 }
 
 void client_send(struct connection *connection, size_t length)
@@ -140,9 +125,7 @@ static void answer(struct connection *connection, uint8_t opcode, const uint8_t 
 {
     uint8_t kept[sizeof connection->frame];
     memcpy(kept, connection->frame, sizeof kept);
-    frame_begin(connection, opcode, length);
-    mask_payload(connection->frame, payload, length);
-    send_all(connection, connection->frame, PAYLOAD_OFFSET + length);
+    send_all(connection, connection->frame, make_frame(connection, opcode, payload, length));
     memcpy(connection->frame, kept, sizeof kept);
 }
 
@@ -158,24 +141,12 @@ static void take_close(struct client *client, struct connection *connection, con
     connection->stage = STAGE_CLOSING;
 }
 
-/* Reads the length of a frame of the server's. Returns the bytes up to its payload; 0: too few. */
-static size_t read_length(const uint8_t *input, size_t have, size_t *length)
-{
-    size_t start = have < 2 ? 2 : input[1] == 126 ? 4 : input[1] == 127 ? 10 : 2;
-    if (have < start)
-        return 0;
-    *length = start == 2 ? input[1] : 0;
-    for (size_t i = 2; i < start; i++)
-        *length = *length << 8 | input[i];
-    return start;
-}
-
 /* Returns the bytes used up: a whole frame, or none. */
 static size_t take_frame(struct client *client, struct connection *connection, uint8_t *input,
                          size_t have)
 {
     size_t length;
-    size_t start = read_length(input, have, &length);
+    size_t start = frame_read_length(input, have, &length);
     if (start == 0)
         return 0;
     if (length > client->message_size)

@@ -13,10 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PAYLOAD_MAX 125 /* of a frame that we send: the length then is one byte */
-#define HEAD_MAX 1024   /* of an answer: status line and headers */
-#define MASK_OFFSET 2   /* in a frame of ours, before the payload */
-#define PAYLOAD_OFFSET 6
+#define PAYLOAD_MAX 125  /* of a frame that we send: the length then is one byte */
+#define HEAD_MAX 1024    /* of an answer: status line and headers */
+#define PAYLOAD_OFFSET 6 /* in such a frame */
 
 enum stage {
     STAGE_IDLE,       /* no socket */

@@ -9,10 +9,10 @@
 #include <zlib.h>
 
 #include "load.h"
+#include "load_frame.h"
 
-#define KINDS 16   /* of messages */
-#define CHECKED 16 /* one in so many is compared */
-#define HEADER_MAX 14
+#define KINDS 16                /* of messages */
+#define CHECKED 16              /* one in so many is compared */
 #define TAIL "\x00\x00\xff\xff" /* what RFC 7692, section 7.2.1 leaves out */
 
 static struct {
@@ -48,26 +48,20 @@ static char *compose(unsigned seed)
 static void prepare(size_t place)
 {
     z_stream stream = {.next_in = (Bytef *)messages[place].text, .avail_in = (uInt)size};
-    uint8_t *frame = malloc(size + 512);
-    if (frame == NULL ||
+    uint8_t *packed = malloc(size);
+    uint8_t *frame = malloc(size + FRAME_HEAD_MAX);
+    if (packed == NULL || frame == NULL ||
         deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         fail("out of memory");
-    stream.next_out = frame + HEADER_MAX;
+    stream.next_out = packed;
     stream.avail_out = (uInt)size;
     deflate(&stream, Z_SYNC_FLUSH);
     size_t length = stream.total_out - (sizeof TAIL - 1);
     deflateEnd(&stream);
-    size_t bytes = length < 126 ? 0 : 2;
-    uint8_t *start = frame + HEADER_MAX - 6 - bytes;
-    start[0] = 0xC1; /* FIN, compressed, text */
-    start[1] = (uint8_t)(0x80 | (bytes == 0 ? length : 126U));
-    if (bytes > 0) {
-        start[2] = (uint8_t)(length >> 8);
-        start[3] = (uint8_t)length;
-    }
-    memset(start + 2 + bytes, 0, 4); /* a mask of zeros */
-    messages[place].frame = start;
-    messages[place].frame_length = 6 + bytes + length;
+    messages[place].frame = frame;
+    messages[place].frame_length =
+        frame_compose(frame, FIN | COMPRESSED | OPCODE_TEXT, 0, packed, length);
+    free(packed);
 }
 
 static void send_next(struct connection *connection)

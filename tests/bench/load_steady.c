@@ -36,7 +36,7 @@ void steady_message(struct client *client, struct connection *connection, const 
                     size_t length)
 {
     (void)client;
-    echo_check(connection, payload, length);
+    echo_check(connection, connection->sequence, payload, length);
     if (run.measuring)
         histogram_add(&run.times, now() - connection->since);
     steady.busy[connection->number] = false;

@@ -1,4 +1,4 @@
-// The benchmark's peer: an echo server on net/http and gorilla/websocket that stops the way one
+// The benchmark's peer: a server on net/http and gorilla/websocket that stops the way one
 // does it in Go. http.Server.Shutdown neither closes nor waits for hijacked connections, so a
 // tracker wraps the WebSocket handler and drains them beside Shutdown, under one deadline.
 package main
@@ -103,6 +103,9 @@ func main() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/echo", t.wrap(websocket.Upgrader{}, echo))
 	mux.HandleFunc("/compressed", t.wrap(websocket.Upgrader{EnableCompression: true}, echo))
+	channel := &hub{members: map[*member]struct{}{}}
+	mux.HandleFunc("/chat", t.wrap(websocket.Upgrader{}, channel.serve))
+	mux.HandleFunc("/cat", t.wrap(websocket.Upgrader{}, runCat))
 	server := &http.Server{Handler: mux}
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

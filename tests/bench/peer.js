@@ -1,5 +1,5 @@
-// The benchmark's peer for compression: an echo server on Node.js and ws, which keeps no context
-// between messages either and compresses as fast.
+// The benchmark's peer on Node.js and ws: /chat is a channel, all else echoes. It keeps no context
+// between compressed messages either and compresses as fast.
 "use strict";
 const { WebSocketServer } = require("ws");
 
@@ -13,9 +13,20 @@ const server = new WebSocketServer({
     zlibDeflateOptions: { level: 1 },
   },
 });
-server.on("connection", (socket) => {
-  socket.on("message", (data, binary) => socket.send(data, { binary }));
+const members = new Set();
+
+function join(socket) {
+  members.add(socket);
+  socket.on("close", () => members.delete(socket));
+  socket.on("message", (data, binary) => {
+    for (const member of members) if (member !== socket) member.send(data, { binary });
+  });
+}
+
+server.on("connection", (socket, request) => {
   socket.on("error", () => {});
+  if (request.url === "/chat") join(socket);
+  else socket.on("message", (data, binary) => socket.send(data, { binary }));
 });
 server.on("listening", () => {
   console.error(`info listening address=127.0.0.1:${server.address().port}\ninfo ready`);

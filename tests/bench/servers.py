@@ -1,6 +1,7 @@
 """The servers that tests/bench/run measures: their commands, and one process of one of them."""
 
 import collections
+import glob
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 
-from figures import CIVETWEB, GO, NODE, PLAIN
+from figure import CIVETWEB, GO, NODE, PLAIN, SOCAT, TARGET
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DEBIAN_GO_PATH = "/usr/share/gocode"
@@ -20,6 +21,9 @@ HTTP_THREADS = "128"  # what lastcall has by default
 SPIN = "spin"  # the abusive peer that talks to nobody
 SPINNING = "print(flush=True)\nwhile True: pass"
 AGAINST = "against"  # the peer is another build of lastcall
+# Relays one connection, and ends with it. Its own default are pieces of 8 KB.
+RELAY = ["-d", "-d", "-b", "65536", "TCP4-LISTEN:0,bind=127.0.0.1", f"TCP4:127.0.0.1:{TARGET}"]
+LISTENING = re.compile(r"\blistening (?:address=|on AF=2 )\S*:(\d+)")
 
 
 class Failure(Exception):
@@ -31,9 +35,12 @@ class Server:
 
     def __init__(self, name, command, figure, folder):
         self.name = name
-        self.status = 0 if name in (GO, CIVETWEB, NODE) else figure.status
+        self.is_foreign = name in (GO, CIVETWEB, NODE, SOCAT)
+        self.status = 0 if self.is_foreign else figure.status
         self.abuse = figure.abuse
-        self.proof = [] if name in (GO, CIVETWEB, NODE, PLAIN) else figure.proof
+        self.proof = [] if self.is_foreign or name == PLAIN else figure.proof
+        if name == SOCAT:
+            self.proof = ["--plain"]
         self.report = None
         self.process = subprocess.Popen(
             command + self._arguments(figure, folder),
@@ -49,10 +56,10 @@ class Server:
 
     def _arguments(self, figure, folder):
         """What the figure adds to the command; a file of lastcall's is written into the folder."""
-        if self.name in (GO, NODE):
-            return []
         if self.name == CIVETWEB:
             return [folder, HTTP_THREADS]
+        if self.is_foreign:
+            return []
         arguments = [part for setting in figure.settings for part in ("-s", setting)]
         config = figure.plain if self.name == PLAIN else figure.config
         if config is not None:
@@ -68,10 +75,10 @@ class Server:
     def _read(self):
         for line in self.process.stderr:
             self.last_lines.append(line)
-            address = re.search(r"\blistening address=\S*:(\d+)", line)
+            address = LISTENING.search(line)
             if address:
                 self.port = int(address.group(1))
-            elif self.port and re.search(r"\bready\b", line):
+            if self.port and (self.name == SOCAT or re.search(r"\bready\b", line)):
                 self.is_ready.set()
         self.is_ready.set()
 
@@ -124,8 +131,9 @@ class Server:
         return {f"report_{name}_ms": time for name, time in times.items()}
 
     def stop(self):
-        """Ends it, unless the load client has done so, and insists on its exit status."""
-        self.process.send_signal(signal.SIGTERM)
+        """Ends it, unless it does so by itself, and insists on its exit status."""
+        if self.name != SOCAT:
+            self.process.send_signal(signal.SIGTERM)
         try:
             status = self.process.wait(WAIT)
         except subprocess.TimeoutExpired:
@@ -169,11 +177,12 @@ def built(build, *names):
 
 
 def build_peer(build):
-    """Compiles peer.go against Debian's packages, unless that was done. Uses no network."""
-    source = os.path.join(HERE, "peer.go")
+    """Compiles peer*.go against Debian's packages, unless that was done. Uses no network."""
+    sources = glob.glob(os.path.join(HERE, "peer*.go"))
     folder = os.path.join(build, "bench")
     program = os.path.join(folder, "peer")
-    if os.path.exists(program) and os.path.getmtime(program) > os.path.getmtime(source):
+    changed = max(os.path.getmtime(source) for source in sources)
+    if os.path.exists(program) and os.path.getmtime(program) > changed:
         return program
     if not shutil.which("go") or not os.path.isdir(f"{DEBIAN_GO_PATH}/src/github.com/gorilla"):
         sys.exit(
@@ -189,7 +198,7 @@ def build_peer(build):
         "GOPROXY": "off",
         "GOCACHE": os.path.join(folder, "go-cache"),
     }
-    command = ["go", "build", "-o", program, source]
+    command = ["go", "build", "-o", program, *sources]
     if subprocess.run(command, env={**os.environ, **settings}).returncode:
         sys.exit("bench: the peer does not compile")
     return program
@@ -223,4 +232,6 @@ def commands(options, figures):
             found[GO] = [build_peer(options.build)]
         if any(figure.peer == NODE for figure in figures) and node_peer():
             found[NODE] = node_peer()
+        if shutil.which("socat"):
+            found[SOCAT] = [shutil.which("socat"), *RELAY]
     return found
