@@ -147,6 +147,7 @@ static const struct choice {
      10000},
     {"window", "echo, broadcast: messages on their way at a time, default 1", AT(window), NUMBER, 1,
      64},
+    {"ids", "broadcast: the server sends ids", AT(ids), FLAG, 0, 0},
     {"target", "bridge: the port on 127.0.0.1 that it leads to; we listen there", AT(target),
      NUMBER, 1, 65535},
     {"down", "bridge: the target sends, not the client", AT(down), FLAG, 0, 0},

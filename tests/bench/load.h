@@ -32,6 +32,7 @@ struct settings {
     long spread;        /* milliseconds */
     long close_timeout; /* milliseconds; more than 0: no session answers its Close */
     bool probe;
+    bool ids;
     bool down;
     bool plain;
     const char *path;
