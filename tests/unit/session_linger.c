@@ -51,7 +51,7 @@ static void post(struct host *host, void (*run)(struct task *))
 static void hears_nothing(struct host *host, int peer)
 {
     char byte;
-    char turn[16];
+    char turn[32];
     for (int i = 1; i <= 3; i++) {
         snprintf(turn, sizeof turn, "turn %d;", i);
         post(host, look);
