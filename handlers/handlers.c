@@ -2,18 +2,9 @@
 
 /* One row for each handler, in the order in which help shows them. */
 const struct handler *const handlers[] = {
-    &handler_broadcast,
-    &handler_echo,
-    &handler_exec,
-    &handler_health,
-    &handler_metrics,
-    &handler_page,
-    &handler_redirect,
-    &handler_respond,
-    &handler_static,
-    &handler_status,
-    &handler_tcp,
-    NULL,
+    &handler_broadcast, &handler_echo,   &handler_exec,     &handler_health,
+    &handler_metrics,   &handler_page,   &handler_redirect, &handler_respond,
+    &handler_static,    &handler_status, &handler_tcp,      NULL,
 };
 
 enum { HANDLERS_MAX = sizeof handlers / sizeof handlers[0] };
