@@ -162,6 +162,7 @@ static void free_loop(struct loop *loop)
 {
     uv_loop_close(&loop->home.uv);
     deflate_free(loop->home.codec);
+    free(loop->home.spare);
     pthread_cond_destroy(&loop->changed);
     pthread_mutex_destroy(&loop->lock);
     free(loop);

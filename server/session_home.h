@@ -76,6 +76,7 @@ struct session_home {
     struct session *unflushed; /* to which messages go out at the end of the turn */
     struct session *corked;    /* whose answers are gathered in `cork` while its input is read */
     size_t cork_length;
+    uint8_t *spare; /* memory for the first piece of a large message; NULL: none */
     uint8_t cork[SESSION_CORK_SIZE];
     uint8_t input[SESSION_INPUT_SIZE];
     uint8_t behind[STREAM_READ_MAX]; /* what is behind a session has said, while that is told */

@@ -24,7 +24,10 @@ void input_forget(struct session *session)
     if (session->message == NULL)
         return;
     session_hold(session, -(int64_t)session->message_capacity);
-    free(session->message);
+    if (session->message_capacity == MESSAGE_FIRST_CAPACITY && session->home->spare == NULL)
+        session->home->spare = session->message;
+    else
+        free(session->message);
     session->message = NULL;
     session->message_length = 0;
     session->message_capacity = 0;
@@ -109,6 +112,16 @@ static void deliver_found(struct session *session, const struct frame_found *fou
         deliver(session, kind, data, length);
 }
 
+/* Large messages that come in pieces come often: the memory of the last one is kept. */
+static uint8_t *take_memory(struct session *session, uint64_t capacity)
+{
+    uint8_t *spare = session->home->spare;
+    if (session->message != NULL || capacity != MESSAGE_FIRST_CAPACITY || spare == NULL)
+        return realloc(session->message, capacity);
+    session->home->spare = NULL;
+    return spare;
+}
+
 /* Makes room for `length` more bytes, of `expected` that a frame's header has announced. */
 static bool message_room(struct session *session, size_t length, uint64_t expected)
 {
@@ -126,7 +139,7 @@ static bool message_room(struct session *session, size_t length, uint64_t expect
         capacity = limit;
     if (capacity < need)
         capacity = need;
-    uint8_t *message = realloc(session->message, capacity);
+    uint8_t *message = take_memory(session, capacity);
     if (message == NULL)
         return false;
     session_hold(session, (int64_t)(capacity - session->message_capacity));

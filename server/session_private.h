@@ -2,8 +2,8 @@
  * session_private: what the files of a session share: session.c (birth, events, the end),
  * session_record.c (what is kept and said of it), session_time.c (what comes when), session_input.c
  * (frames to messages), session_output.c (the send queue), session_memory.c (what it holds of the
- * memory of all) and session_close.c (the closing handshake). Nobody else includes it. Everything
- * on the session's loop thread.
+ * memory of all), session_close.c (the closing handshake) and session_handler.c (what handlers ask
+ * of it). Nobody else includes it. Everything on the session's loop thread.
  */
 #ifndef LASTCALL_SERVER_SESSION_PRIVATE_H
 #define LASTCALL_SERVER_SESSION_PRIVATE_H
@@ -15,10 +15,12 @@
 #include "server/tracker.h"
 
 /*
- * OPEN         both sides may send; we alone where the peer's Close has come and the handler
- * finishes CLOSE_QUEUED our Close is queued; messages are still read FAILED       our Close is
- * queued; what the peer sends can no longer be read as frames ENDING       both Closes are there:
- * flush, then end TCP ENDED        handles are being closed; freed when both are
+ * OPEN         both sides may send; we alone once the peer's Close has come and the handler is
+ *              asked to finish
+ * CLOSE_QUEUED our Close is queued; messages are still read
+ * FAILED       our Close is queued; what the peer sends can no longer be read as frames
+ * ENDING       both Closes are there: flush, then end TCP
+ * ENDED        handles are being closed; freed when both are
  */
 enum session_state {
     SESSION_OPEN,
@@ -156,9 +158,6 @@ bool session_closed_by_both(const struct session *session);
 /* Closes the socket, tells the handler and the tracker; the memory goes with the handles. */
 void session_end(struct session *session, enum tracker_outcome outcome);
 
-/* What compresses and expands on this loop; NULL: no memory. */
-struct deflate *session_codec(struct session *session);
-
 /* Where this loop counts the route's traffic (tracker_count): it is the only writer. */
 struct tracker_traffic *session_traffic(const struct session *session);
 
@@ -181,6 +180,11 @@ void session_schedule(struct session *session);
 
 /* When a session that opens now has reached max_age; 0: never. */
 int64_t session_expiry(struct session *session);
+
+/* --- session_handler.c --- */
+
+/* What compresses and expands on this loop; NULL: no memory. */
+struct deflate *session_codec(struct session *session);
 
 /* --- session_close.c --- */
 

@@ -223,6 +223,7 @@ static void world_close(struct world *world)
         close(world->peer);
     tracker_free(world->tracker);
     deflate_free(world->home->codec);
+    free(world->home->spare);
     free(world->home);
     free(world->to_say.data);
     free(world->heard.data);
