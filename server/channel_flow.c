@@ -9,7 +9,10 @@
 #include "server/channel_private.h"
 #include "server/message.h"
 
-enum { RESUMED_AT_ONCE = 16 }; /* members, so that not all of them speak at the same moment */
+enum {
+    RESUMED_AT_ONCE = 16, /* members, so that not all of them speak at the same moment */
+    COUNT_MAX = 256,      /* publications on their way: each is work, however small it is */
+};
 
 static size_t most_waiting(const struct place *place)
 {
@@ -17,6 +20,13 @@ static size_t most_waiting(const struct place *place)
 }
 
 /* --- what is on its way --- */
+
+/* Bytes that it counts for: as many members as there are wait for each. */
+static size_t weight(const struct place *place, size_t bytes)
+{
+    size_t least = most_waiting(place) / COUNT_MAX;
+    return bytes > least ? bytes : least;
+}
 
 /* Without a history nothing is to be added to it: it is encoded where it comes from, so that the
    home has less to do. */
@@ -49,7 +59,7 @@ struct publication *publication_new(struct member *member, enum message_kind kin
         .group = member->group,
         .member = member,
         .sender = member->sender,
-        .counted = size + length,
+        .counted = weight(place, size + length),
         .kind = kind,
         .length = length,
         .data = (uint8_t *)publication + size,

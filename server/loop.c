@@ -14,6 +14,8 @@
 #include "server/loop_private.h"
 #include "server/tracker.h"
 
+#define TASKS_TIME UINT64_C(2000000) /* nanoseconds of one turn */
+
 /* In the order of their arrival. */
 static struct session *reversed(struct session *list)
 {
@@ -41,19 +43,32 @@ static void cut_sessions(struct loop *loop)
         session_cut(loop->home.first);
 }
 
-/* In the order in which they were posted. */
-static void run_tasks(struct task *newest)
+/* Behind those that have not been run yet, in the order in which they were posted. */
+static void take_tasks(struct loop *loop, struct task *newest)
 {
     struct task *tasks = NULL;
+    struct task **end = &tasks;
     while (newest != NULL) {
         struct task *task = newest;
         newest = task->next;
         task->next = tasks;
         tasks = task;
+        if (task->next == NULL)
+            end = &task->next;
     }
-    while (tasks != NULL) {
-        struct task *task = tasks;
-        tasks = task->next;
+    *(loop->todo == NULL ? &loop->todo : loop->todo_end) = tasks;
+    if (tasks != NULL)
+        loop->todo_end = end;
+}
+
+/* Runs them for so long at most; those that are left have the next turn, and whoever else is on
+   this loop is not kept waiting. */
+static void run_tasks(struct loop *loop, uint64_t nanoseconds)
+{
+    const uint64_t began = uv_hrtime();
+    while (loop->todo != NULL && uv_hrtime() - began <= nanoseconds) {
+        struct task *task = loop->todo;
+        loop->todo = task->next;
         task->run(task);
     }
 }
@@ -88,7 +103,10 @@ static void on_wake(uv_async_t *wake)
     pthread_mutex_unlock(&loop->lock);
 
     open_sessions(loop, arriving);
-    run_tasks(tasks);
+    take_tasks(loop, tasks);
+    run_tasks(loop, TASKS_TIME);
+    if (loop->todo != NULL)
+        uv_async_send(wake);
     if ((asked & ASKED_DRAIN) != 0)
         loop_drain(loop, &plan);
     if ((asked & (ASKED_CUT | ASKED_STOP)) != 0)
@@ -231,10 +249,11 @@ static void run_rest(struct loops *loops)
     do {
         any = false;
         for (size_t i = 0; i < loops->count; i++) {
-            struct task *tasks = loops->loop[i]->tasks;
-            loops->loop[i]->tasks = NULL;
-            run_tasks(tasks);
-            any = any || tasks != NULL;
+            struct loop *loop = loops->loop[i];
+            take_tasks(loop, loop->tasks);
+            loop->tasks = NULL;
+            any = any || loop->todo != NULL;
+            run_tasks(loop, UINT64_MAX);
         }
     } while (any);
 }

@@ -36,7 +36,9 @@ struct loop {
     size_t drained;  /* those that had it */
     int64_t drain_began;
     struct loops_survey seen;
-    atomic_uint beats;    /* answers to loops_beat */
+    atomic_uint beats; /* answers to loops_beat */
+    struct task *todo; /* taken from `tasks`, the oldest first */
+    struct task **todo_end;
     pthread_mutex_t lock; /* guards what is below */
     pthread_cond_t changed;
     struct session *arriving;

@@ -225,6 +225,43 @@ START_TEST(tasks_that_a_loop_has_not_got_to_are_run_when_it_ends)
 }
 END_TEST
 
+/* Takes a while. */
+static void work(struct task *task)
+{
+    struct numbered *numbered = (struct numbered *)task;
+    int64_t began = clock_milliseconds();
+    while (clock_milliseconds() - began < 2)
+        ;
+    last_number = numbered->number;
+    if (numbered->number == MANY)
+        note("all;");
+    free(numbered);
+}
+
+START_TEST(much_to_do_for_a_loop_does_not_keep_its_sessions_waiting)
+{
+    struct host host = make_host(note_and_echo);
+    host_start(&host);
+    int peer = host_connect(&host);
+    peer_say(peer, "hello");
+    peer_hears(peer, "hello");
+    for (int i = 1; i <= MANY; i++)
+        post_number(host.loops, i, work);
+    for (int i = 0; i < 3; i++) {
+        peer_say(peer, "between");
+        peer_hears(peer, "between");
+    }
+    host_drain(&host);
+    peer_hears_close(peer, 1001, "server shutting down");
+    note("closed;");
+    peer_close(peer, 1001);
+    peer_hears_end(peer);
+    notes_wait("all;");
+    host_end(&host, OUTCOME_HANDSHAKE, 1001);
+    ck_assert_ptr_nonnull(strstr(strstr(notes.text, "closed;"), "all;"));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("message");
@@ -236,6 +273,7 @@ int main(void)
     tcase_add_loop_test(tests, who_has_agreed_on_it_gets_it_compressed, 9, 16);
     tcase_add_test(tests, tasks_run_in_the_order_in_which_they_were_posted);
     tcase_add_test(tests, tasks_that_a_loop_has_not_got_to_are_run_when_it_ends);
+    tcase_add_test(tests, much_to_do_for_a_loop_does_not_keep_its_sessions_waiting);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
