@@ -12,6 +12,7 @@ enum {
     CHUNK_SIZE = 4096,
     CHUNKS_AT_ONCE = 64,
     FLUSH_FROM = 65536, /* bytes that are worth a write of their own */
+    COPIED_MAX = 512,   /* bytes of a message that cost less than a reference to it */
 };
 
 bool output_empty(const struct session *session)
@@ -295,6 +296,19 @@ void output_leave_unflushed(struct session *session)
     session->unflushed_link = NULL;
 }
 
+/* Queues a reference to the message. Returns false without memory. */
+static bool refer(struct session *session, struct message *message, const struct iovec *frame)
+{
+    struct send_chunk *chunk = malloc(sizeof *chunk);
+    if (chunk == NULL)
+        return false;
+    *chunk = (struct send_chunk){
+        .message = message_keep(message), .bytes = frame->iov_base, .length = frame->iov_len};
+    append_chunk(session, chunk);
+    count_queued(session, (int64_t)frame->iov_len);
+    return true;
+}
+
 bool output_message(struct session *session, struct message *message)
 {
     struct deflate *codec = session->window_bits == 0 ? NULL : session_codec(session);
@@ -302,14 +316,10 @@ bool output_message(struct session *session, struct message *message)
         return false;
     if (session->broken)
         return true;
-    struct send_chunk *chunk = malloc(sizeof *chunk);
-    if (chunk == NULL)
-        return false;
     struct iovec frame = message_frame(message, codec, session->window_bits);
-    *chunk = (struct send_chunk){
-        .message = message_keep(message), .bytes = frame.iov_base, .length = frame.iov_len};
-    append_chunk(session, chunk);
-    count_queued(session, (int64_t)frame.iov_len);
+    if (frame.iov_len <= COPIED_MAX ? !enqueue(session, &frame, 1, 0)
+                                    : !refer(session, message, &frame))
+        return false;
     if (session->blocked) {
         count_waiting(session);
         return true;
