@@ -76,9 +76,9 @@ size_t session_send_queue(const struct session *session);
 bool session_clogged(struct session *session);
 
 /*
- * Stops reading from the peer, or goes on: TCP then slows it down. Meanwhile it is not pinged, and
- * the time of a message that has begun stands still; that it has vanished is seen within a second
- * or two. Once a Close is queued it is read from all the same, unless the session lingers.
+ * Stops reading from the peer, or goes on: TCP then slows it down. Meanwhile the time of a message
+ * that has begun stands still, and it is enough of an answer that the peer's side takes a Ping.
+ * Once a Close is queued it is read from all the same, unless the session lingers.
  */
 void session_pause(struct session *session, bool paused);
 

@@ -114,7 +114,7 @@ void session_peer_close(struct session *session, uint16_t code)
     }
     if (open)
         queue_close(session, code, "");
-    else if (session->close_sent && session->home->draining)
+    else if (session->close_sent_at != 0) /* it was sent in the drain, which is what is timed */
         histogram_add(&session_timing(session)->close_to_answer,
                       clock_microseconds() - session->close_sent_at);
     session_enter(session, SESSION_ENDING);

@@ -27,12 +27,12 @@ static int64_t session_next_time(const struct session *session)
     if (session->finish_at != 0)
         return sooner(session->finish_at, session->wake_at);
     int64_t next = 0;
-    if (session->paused)
-        next = session_now(session) + PAUSE_LOOK;
-    else if (session->pinged_at != 0 && session->heard_at <= session->pinged_at)
+    if (session->pinged_at != 0 && session->heard_at <= session->pinged_at)
         next = session->pinged_at + limits->ping_timeout;
     else if (limits->ping_interval != 0)
         next = session->heard_at + limits->ping_interval;
+    if (session->paused)
+        next = sooner(next, session_now(session) + PAUSE_LOOK);
     if (limits->idle_timeout != 0)
         next = sooner(next, session->spoken_at + limits->idle_timeout);
     if (limits->message_timeout != 0 && session->begun_at != 0)
@@ -86,7 +86,7 @@ static void note_ping(struct session *session, int64_t now, uint64_t taken)
 static void look_at_ping(struct session *session, int64_t now)
 {
     const struct session_limits *limits = session_limits(session);
-    if (limits->ping_interval == 0 || session->paused)
+    if (limits->ping_interval == 0)
         return;
     if (session->pinged_at != 0 && session->heard_at >= session->pinged_at)
         session->pinged_at = 0;
@@ -94,7 +94,9 @@ static void look_at_ping(struct session *session, int64_t now)
         if (now < session->pinged_at + limits->ping_timeout)
             return;
         uint64_t taken = tcp_bytes_acknowledged(session->socket);
-        if (taken > session->taken_at_ping + PING_SIZE)
+        if (session->paused && taken >= session->taken_at_ping + PING_SIZE)
+            session->heard_at = now; /* its answer is not read, but its side has the Ping */
+        else if (taken > session->taken_at_ping + PING_SIZE)
             note_ping(session, now, taken); /* slow, but there: the Ping may still be on its way */
         else
             session_close(session, CLOSE_GOING_AWAY, "no answer to a ping");

@@ -83,6 +83,16 @@ class Slow(bridge.Case):
         with self.assertRaises(ConnectionResetError):
             bridge.read_to_end(connection)
 
+    def test_so_is_one_whose_end_waits_behind_what_nobody_reads(self):
+        """Neither end nor reset comes by itself: its side asks again and again for room."""
+        daemon, peer, connection = self.bridge(self.target(receive_buffer=4096),
+                                               'limits.ping_interval=1s', 'limits.ping_timeout=5s')
+        peer.push(MESSAGE * 300)
+        peer.close_socket()
+        self.assertEqual(daemon.wait_log('session closed')['outcome'], 'gone')
+        with self.assertRaises(ConnectionResetError):
+            bridge.read_to_end(connection)
+
     def test_others_are_served_while_one_target_takes_nothing(self):
         target = self.target(receive_buffer=4096)
         daemon, peer, connection = self.bridge(target)
