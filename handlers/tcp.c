@@ -242,8 +242,8 @@ static void tcp_message(struct session *session, enum message_kind kind, void *d
 {
     struct bridge *bridge = session_data(session);
     (void)kind;
-    if (bridge == NULL || bridge->target == NULL)
-        return;
+    if (bridge == NULL || bridge->target == NULL || session_time_to_finish(session) > 0)
+        return; /* or the target's side has been ended */
     if (stream_write(bridge->target, data, length) != 0)
         give_up(bridge, CLOSE_TRY_LATER, "what waits for the target cannot be kept",
                 "out of memory");

@@ -242,8 +242,10 @@ static size_t input_room(const struct session *session)
     size_t most = session->input_most;
     if (session->window_bits != 0)
         most = COMPRESSED_INPUT_SIZE;
-    uint64_t room = session_limits(session)->send_queue - session->queued;
-    return session->state != SESSION_OPEN || room > most ? most : (size_t)room;
+    uint64_t queue = session_limits(session)->send_queue;
+    if (session->state != SESSION_OPEN || session->queued >= queue)
+        return most;
+    return queue - session->queued > most ? most : (size_t)(queue - session->queued);
 }
 
 /* A kilobyte may expand to a megabyte, and its answer is compressed again: whose input costs the
