@@ -96,7 +96,8 @@ void exec_fail_by(struct exec *exec, const char *what, int error)
     char why[CLOSE_REASON_MAX + 1];
     bool later = error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE ||
                  error == ESHUTDOWN;
-    snprintf(why, sizeof why, "%s: %s", what, strerror(error));
+    snprintf(why, sizeof why, "%s: %s", what,
+             error == ESHUTDOWN ? "the server is being stopped" : strerror(error));
     exec_fail(exec, later ? CLOSE_TRY_LATER : CLOSE_HANDLER_FAILED, why);
 }
 
@@ -169,13 +170,15 @@ static int write_line(struct stream *input, const void *data, size_t length)
 void exec_message(struct session *session, enum message_kind kind, void *data, size_t length)
 {
     struct exec *exec = session_data(session);
-    if (exec == NULL || exec->input == NULL || exec->finishing)
+    if (exec == NULL || exec->finishing)
         return;
     if (exec->route->lines && kind == MESSAGE_BINARY) {
         session_close(session, CLOSE_UNSUPPORTED_DATA, "this takes text, and no binary messages");
         exec_leave(exec);
         return;
     }
+    if (exec->input == NULL)
+        return;
     int done = exec->route->lines ? write_line(exec->input, data, length)
                                   : stream_write(exec->input, data, length);
     if (done != 0)

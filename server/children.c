@@ -23,14 +23,20 @@ enum {
     LOOK = 1000,       /* at the latest the reaper looks at everything, whoever has not rung */
 };
 
-enum { RING_TIMES = 3, PIPES = 3, SIGNALS_AT_ONCE = 16 };
+enum {
+    RING_TIMES = 3,
+    PIPES = 6, /* ends of them that a program takes while it is started; half of them later */
+    SIGNALS_AT_ONCE = 16,
+};
 
 /* There is one reaper. */
 static struct {
     size_t expected;
-    int signals; /* signalfd */
-    int wake;    /* eventfd */
-    int done;    /* eventfd: the reaper has ended */
+    atomic_size_t left; /* programs of which anything is */
+    bool stuck;         /* it could not be ended; the main thread's */
+    int signals;        /* signalfd */
+    int wake;           /* eventfd */
+    int done;           /* eventfd: the reaper has ended */
     pthread_t thread;
 
     pthread_mutex_t lock; /* guards what is below, and what is asked of each child */
@@ -73,12 +79,57 @@ static void silence(int descriptor)
 bool child_known(pid_t pid)
 {
     for (const struct child *child = reaper.first; child != NULL; child = child->next)
-        if (child->pid == pid)
+        if (child->state != CHILD_STARTING && child->pid == pid)
             return true;
     return false;
 }
 
-/* Those that have come are started in their order, unless the end has come. */
+bool child_starting(void)
+{
+    for (const struct child *child = reaper.first; child != NULL; child = child->next)
+        if (child->state == CHILD_STARTING)
+            return true;
+    return false;
+}
+
+/* Until a program's file has been read its start blocks, on a dead network for ever: nobody else is
+   to wait for that. */
+static void *start(void *argument)
+{
+    struct child *child = argument;
+    child_spawn(child);
+    atomic_store(&child->start_done, true); /* it may be freed from here on */
+    pthread_mutex_lock(&reaper.lock);
+    if (reaper.running)
+        ring(reaper.wake);
+    pthread_mutex_unlock(&reaper.lock);
+    return NULL;
+}
+
+/* On a thread that nobody joins: the reaper is there for as long as it is. */
+static void begin_start(struct child *child)
+{
+    pthread_t thread;
+    int error = child->error;
+    if (error == 0)
+        error = pthread_create(&thread, NULL, start, child);
+    if (error == 0) {
+        pthread_detach(thread);
+        return;
+    }
+    child->error = error;
+    child_spawn(child); /* gives back what it was to be given */
+    atomic_store(&child->start_done, true);
+}
+
+static void take_started(void)
+{
+    for (struct child *child = reaper.first; child != NULL; child = child->next)
+        if (child->state == CHILD_STARTING && atomic_load(&child->start_done))
+            child_started(child);
+}
+
+/* Those that have come are started, unless the end has come. */
 static void take_coming(bool stopping)
 {
     struct child *coming = NULL;
@@ -95,10 +146,10 @@ static void take_coming(bool stopping)
         coming = child->next;
         if (child->program.patience > reaper.patience)
             reaper.patience = child->program.patience;
-        child->error = stopping ? ESHUTDOWN : 0;
-        child_spawn(child);
         child->next = reaper.first;
         reaper.first = child;
+        child->error = stopping ? ESHUTDOWN : 0;
+        begin_start(child);
     }
 }
 
@@ -122,6 +173,7 @@ static void take_wishes(int64_t now, bool stopping, int64_t stop_at)
 static void forget(struct child *child)
 {
     atomic_fetch_sub(child->program.count, 1);
+    atomic_fetch_sub(&reaper.left, 1);
     child_release(child);
 }
 
@@ -179,13 +231,19 @@ static int64_t work(void)
 
     int64_t now = clock_milliseconds();
     take_coming(stopping);
+    take_started();
     take_wishes(now, stopping, stop_at);
     int64_t next = look_at_all(now);
     strays_reap(0);
     if (!stopping)
         return next;
     ask_strays(now);
-    return reaper.first == NULL ? end_strays(now, stop_at) : next;
+    if (reaper.first == NULL)
+        return end_strays(now, stop_at);
+    const int64_t over = earlier(reaper.strays_at, stop_at);
+    if (child_starting() && now >= over)
+        strays_signal(SIGKILL); /* a start ends with its process */
+    return child_starting() ? earlier(next, now < over ? over : now + STRAYS_LOOK) : next;
 }
 
 static void *run(void *argument)
@@ -274,10 +332,10 @@ int children_end(int64_t deadline)
     return done;
 }
 
-void children_stop(int64_t deadline)
+bool children_stop(int64_t deadline)
 {
     if (children_end(deadline) < 0)
-        return;
+        return !reaper.stuck;
     int64_t least = clock_milliseconds() + AT_LEAST;
     struct timespec until = clock_timespec(deadline < least ? least : deadline);
     int waited = 0;
@@ -290,11 +348,18 @@ void children_stop(int64_t deadline)
     if (!ended) {
         log_event(LOG_ERROR, "a program cannot be ended: the kernel does not let it go",
                   LOG_NUMBER("patience_ms", AT_LEAST));
-        return;
+        reaper.stuck = true;
+        return false;
     }
     pthread_join(reaper.thread, NULL);
     release();
     reaper.expected = 0;
+    return true;
+}
+
+size_t children_left(void)
+{
+    return atomic_load(&reaper.left);
 }
 
 /* --- any loop's thread --- */
@@ -328,6 +393,7 @@ struct child *child_start(const struct child_program *program)
     pthread_mutex_lock(&reaper.lock);
     bool taken = reaper.running && !reaper.stopping;
     if (taken) {
+        atomic_fetch_add(&reaper.left, 1);
         child->next = reaper.coming;
         reaper.coming = child;
         ring(reaper.wake);

@@ -1,10 +1,10 @@
 /*
  * children: all processes that this one starts, and their ends.
  *
- * One thread, the reaper, starts programs, waits for them, ends them (SIGTERM, later SIGKILL, to a
- * program's whole process group), and tells the loops what happened. It also reaps what others have
- * left to us, as process 1 has to. When it ends, nothing that a program has started is left. Knows
- * tasks for loops; nothing of sessions, messages or the configuration.
+ * One thread, the reaper, has programs started, waits for them, ends them (SIGTERM, later SIGKILL,
+ * to a program's whole process group), and tells the loops what happened. It also reaps what others
+ * have left to us, as process 1 has to. When it ends, nothing that a program has started is left.
+ * Knows tasks for loops; nothing of sessions, messages or the configuration.
  *
  * A program that has ended is not reaped before its group has been ended too: as long as it is a
  * zombie its number, which is the group's, cannot become another's.
@@ -13,6 +13,7 @@
 #define LASTCALL_SERVER_CHILDREN_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -43,9 +44,15 @@ int children_start(void);
  */
 int children_end(int64_t deadline);
 
-/* The same, and waits for it until then; the kernel is given a moment in any case. Before the loops
-   end. Without a reaper it does nothing. */
-void children_stop(int64_t deadline);
+/*
+ * The same, and waits for it until then; the kernel is given a moment in any case. Before the loops
+ * end. Returns false when there is a program that the kernel does not let go: the reaper still uses
+ * the loops then, and the process must end without freeing them. Without a reaper it does nothing.
+ */
+bool children_stop(int64_t deadline);
+
+/* How many programs there are, those that are ending included. Any thread. */
+size_t children_left(void);
 
 /* --- one program; the thread of its owner's loop --- */
 
@@ -73,11 +80,11 @@ struct child_program {
 };
 
 /*
- * Has a program started, in a session of its own, and so in a process group that it cannot leave;
- * with no signal blocked or ignored, and no other descriptor of ours. Texts but the environment
- * must live until children_stop. Returns NULL without memory, or when the end has come (ESHUTDOWN);
- * what it was to be given is freed, closed and counted off then, as it is afterwards. Does not
- * wait.
+ * Has a program started, in a session of its own, and so in a process group that it cannot leave
+ * itself; with no signal blocked or ignored, and no other descriptor of ours. Texts but the
+ * environment must live until children_stop. Returns NULL without memory, or when the end has come
+ * (ESHUTDOWN); what it was to be given is freed, closed and counted off then, as it is afterwards.
+ * Does not wait.
  */
 struct child *child_start(const struct child_program *program);
 

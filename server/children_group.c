@@ -91,10 +91,14 @@ void child_spawn(struct child *child)
     struct child_program *program = &child->program;
     if (child->error == 0)
         child->error = spawn(program, &child->pid);
-    child->state = child->error == 0 ? CHILD_RUNNING : CHILD_GONE;
     for (int i = 0; i < 3; i++)
         close(program->descriptors[i]);
     free(program->environment);
+}
+
+void child_started(struct child *child)
+{
+    child->state = child->error == 0 ? CHILD_RUNNING : CHILD_GONE;
     tell(child, &child->started, tell_started);
 }
 
@@ -114,12 +118,18 @@ static void say_killed(const struct child *child, int64_t now)
 static void look_for_end(struct child *child, int64_t now)
 {
     siginfo_t info = {0};
-    if (waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
-        info.si_pid != child->pid)
+    if (waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0) {
+        if (errno != ECHILD)
+            return;
+        child->state = CHILD_GONE; /* reaped with the strays, before its start was known */
+        child->status = W_EXITCODE(0, SIGKILL);
+    } else if (info.si_pid != child->pid) {
         return;
-    child->state = CHILD_ENDED;
-    child->status =
-        info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) : W_EXITCODE(0, info.si_status);
+    } else {
+        child->state = CHILD_ENDED;
+        child->status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0)
+                                                   : W_EXITCODE(0, info.si_status);
+    }
     tell(child, &child->ended, tell_ended);
     child->term_at = now;
     child->termed = false; /* those that it leaves behind are told for themselves */
@@ -152,8 +162,9 @@ int64_t child_look(struct child *child, int64_t now)
 {
     if (child->state == CHILD_RUNNING)
         look_for_end(child, now);
-    if (child->state == CHILD_GONE)
+    if (child->state == CHILD_GONE || child->state == CHILD_STARTING)
         return CHILD_NEVER;
+    const bool asked = child->termed;
     if (!child->termed && now >= child->term_at) {
         child->termed = true;
         kill(-child->pid, SIGTERM);
@@ -163,7 +174,7 @@ int64_t child_look(struct child *child, int64_t now)
         return CHILD_NEVER;
     }
     if (now >= child->kill_at) {
-        if (child->state == CHILD_RUNNING && !child->killed)
+        if (child->state == CHILD_RUNNING && asked && !child->killed)
             say_killed(child, now);
         child->killed = true;
         kill(-child->pid, SIGKILL);

@@ -22,7 +22,7 @@ struct child_task {
 };
 
 /*
- * STARTING  waits for the reaper
+ * STARTING  a thread of its own starts it
  * RUNNING   has a process
  * ENDED     is a zombie; what is left of its group is being ended
  * GONE      nothing is left
@@ -39,6 +39,7 @@ struct child {
 
     int64_t asked_term; /* clock_milliseconds; this and the next under the lock of children.c */
     int64_t asked_kill;
+    atomic_bool start_done; /* `pid` and `error` are there */
 
     /* The reaper's, and what a task says. */
     enum child_state state;
@@ -56,8 +57,12 @@ void child_release(struct child *child);
 
 /* --- children_group.c; the reaper's thread --- */
 
-/* Starts the program and tells the owner. */
+/* Starts the program, unless there is an `error` already. This one on any thread; it blocks for as
+   long as the system takes to read the program's file. */
 void child_spawn(struct child *child);
+
+/* It has been started, or could not be: tells the owner. */
+void child_started(struct child *child);
 
 /* Looks whether it has ended, sends what is due, and tells the owner. Returns when it is to be
    called again at the latest. */
@@ -65,6 +70,9 @@ int64_t child_look(struct child *child, int64_t now);
 
 /* Whether it is the process of a program that has not been reaped. */
 bool child_known(pid_t pid);
+
+/* Whether there is one whose start goes on: it may have a process that nobody knows yet. */
+bool child_starting(void);
 
 /* --- children_strays.c; the reaper's thread --- */
 
@@ -76,7 +84,8 @@ void strays_reap(pid_t pid);
 
 /*
  * Looks through all processes, reaps those that were left to us and have ended, and sends the
- * others a signal (0: none). Returns how many others there are.
+ * others a signal (0: none). One whose start goes on is among the others. Returns how many of these
+ * there are.
  */
 size_t strays_signal(int number);
 

@@ -42,6 +42,8 @@ static bool reap(pid_t pid)
  */
 void strays_reap(pid_t pid)
 {
+    if (child_starting())
+        return; /* it could be that one, whose number is not known yet */
     if (pid > 0 && !child_known(pid))
         reap(pid);
     for (;;) {

@@ -86,7 +86,7 @@ static int prepare_route(struct program *program, const struct config_route *fro
     struct session_limits *limits = &program->limits[program->route_count];
     struct route *route = &program->routes[program->route_count++];
     const struct handler *handler = handlers[from->group];
-    char why[256];
+    char why[512];
     route->path = from->path;
     route->prefix = from->prefix;
     route->drain_waits = from->drain == CONFIG_DRAIN_WAIT;
@@ -392,7 +392,8 @@ void program_cut(void *argument)
 int program_free(struct program *program, int64_t deadline)
 {
     status_end();
-    children_stop(deadline);
+    if (!children_stop(deadline))
+        return -1;
     if (program->loops != NULL && loops_stop(program->loops, deadline) != 0)
         return -1;
     for (size_t i = 0; i < program->route_count; i++) {

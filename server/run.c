@@ -113,6 +113,10 @@ static void end_children(const struct shutdown_options *options, struct shutdown
                          int64_t deadline)
 {
     bool hurry = result->status >= 128;
+    size_t programs = children_left();
+    if (programs > 0)
+        log_event(LOG_INFO, "ending programs", LOG_NUMBER("programs", programs),
+                  LOG_NUMBER("left_ms", deadline - clock_milliseconds()));
     if (!hurry) {
         int number = shutdown_wait(options, children_end(deadline), deadline);
         if (number != 0)

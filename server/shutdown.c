@@ -140,13 +140,13 @@ static int wait_for_change(const struct shutdown_options *options, const struct 
     return (events[2].revents & POLLIN) != 0 ? next_signal(options) : 0;
 }
 
-static void tell_progress(const struct shutdown_options *options, const struct shutdown_plan *plan)
+static void tell_progress(const struct shutdown_options *options, bool draining)
 {
-    int64_t elapsed = clock_milliseconds() - plan->began;
+    int64_t elapsed = clock_milliseconds() - options->signal_at;
     const struct shutdown_progress progress = {
-        .draining = plan->phase != SHUTDOWN_DELAY,
+        .draining = draining,
         .elapsed = elapsed,
-        .left = plan->times.timeout - elapsed,
+        .left = options->times.timeout - elapsed,
     };
     if (options->progress != NULL)
         options->progress(options->argument, &progress);
@@ -191,7 +191,9 @@ int shutdown_wait(const struct shutdown_options *options, int descriptor, int64_
                               {.fd = options->signals, .events = POLLIN}};
     int64_t now = clock_milliseconds();
     for (; descriptor >= 0 && now < deadline; now = clock_milliseconds()) {
-        poll(events, 2, clock_poll_timeout(deadline));
+        int64_t wake_at = now + PROGRESS_INTERVAL < deadline ? now + PROGRESS_INTERVAL : deadline;
+        poll(events, 2, clock_poll_timeout(wake_at));
+        tell_progress(options, true);
         if ((events[0].revents & POLLIN) != 0)
             break;
         int number = (events[1].revents & POLLIN) != 0 ? next_signal(options) : 0;
@@ -233,7 +235,7 @@ void shutdown_run(const struct shutdown_options *options, struct shutdown_result
         } else {
             note_signal(&hurried_by, wait_for_change(options, &stopping, wake_at));
         }
-        tell_progress(options, &plan);
+        tell_progress(options, plan.phase != SHUTDOWN_DELAY);
     }
     sum_up(options, &stopping, hurried_by, result);
     if (started && result->stop == STOP_RETURNED)

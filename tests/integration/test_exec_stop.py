@@ -2,6 +2,7 @@
 """Programs at the end: of their session, by the ladder from the end of their input to SIGKILL, and
 of the daemon, after which nothing of what they have started is left."""
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../support'))
 
 import lastcall
-from exec_scene import Programs, children, lives, processes
+from exec_scene import Programs, SlowStart, children, lives, processes
 from peer import PING, PONG, frame
 
 STUBBORN = 'signal.signal(signal.SIGTERM, signal.SIG_IGN)\nsay(os.getpid())\n' \
@@ -245,6 +246,33 @@ time.sleep(600)''', 'shutdown.close_timeout=1500ms')
         self.closed(peer, 1001)
         daemon.wait_exit(0)
         self.assertEqual(daemon.logged('stopped')[-1]['forced'], 0)
+
+    def test_a_program_whose_start_hangs_keeps_no_other_from_starting_or_ending(self):
+        path = os.path.join(self.directory(), 'slow')
+        shutil.copy('/bin/cat', path)
+        daemon = self.running('say(os.getpid())\nsys.stdin.read()\ntime.sleep(600)',
+                              'shutdown.close_timeout=1500ms',
+                              routes={'/slow': {'handler': 'exec', 'command': path}})
+        first, second = self.websocket(daemon, '/run'), self.websocket(daemon, '/run')
+        pids = [int(self.read_line(peer)) for peer in (first, second)]
+        try:
+            slow = SlowStart(path)
+        except OSError as why:
+            self.skipTest(f'files cannot be held back here: {why}')
+        try:
+            stuck = self.websocket(daemon, '/slow')
+            lastcall.wait_until(lambda: len(children(daemon.pid)) == 3, what='the start that hangs')
+            third = self.websocket(daemon, '/run')
+            pids.append(int(self.read_line(third)))
+            self.close(first)
+            self.assertGone(pids[0])
+            daemon.send_signal()
+            for peer in (stuck, second, third):
+                self.closed(peer, 1001)
+            self.assertEqual(daemon.wait_exit(0)['forced'], 0)
+            self.assertGone(*pids)
+        finally:
+            slow.close()
 
 
 if __name__ == '__main__':

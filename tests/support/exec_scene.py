@@ -2,6 +2,7 @@
 
 A script is Python, and has `sys`, `os`, `time`, `signal` and `say`, which writes a line at once.
 """
+import ctypes
 import os
 
 import lastcall
@@ -39,6 +40,27 @@ def lives(pid):
     """Whether it is there, and no zombie."""
     what = stat(pid)
     return what is not None and what[0] not in 'ZX'
+
+
+class SlowStart:
+    """A program whose file nobody gets to execute until it is closed, as on a dead network."""
+    FAN_CLASS_CONTENT, FAN_CLOEXEC, FAN_MARK_ADD, FAN_OPEN_EXEC_PERM = 4, 1, 1, 0x40000
+    AT_FDCWD = -100
+
+    def __init__(self, path):
+        """Raises OSError where the system or the user may not do that."""
+        system = ctypes.CDLL(None, use_errno=True)
+        self.descriptor = system.fanotify_init(self.FAN_CLASS_CONTENT | self.FAN_CLOEXEC, 0)
+        if self.descriptor < 0:
+            raise OSError(ctypes.get_errno(), 'fanotify_init')
+        if system.fanotify_mark(self.descriptor, self.FAN_MARK_ADD,
+                                ctypes.c_uint64(self.FAN_OPEN_EXEC_PERM), self.AT_FDCWD,
+                                path.encode()) != 0:
+            os.close(self.descriptor)
+            raise OSError(ctypes.get_errno(), 'fanotify_mark')
+
+    def close(self):
+        os.close(self.descriptor)
 
 
 class Programs(lastcall.Case):
