@@ -97,7 +97,9 @@ void exec_fail_by(struct exec *exec, const char *what, int error)
     bool later = error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE ||
                  error == ESHUTDOWN;
     snprintf(why, sizeof why, "%s: %s", what,
-             error == ESHUTDOWN ? "the server is being stopped" : strerror(error));
+             error == ESHUTDOWN ? "the server is being stopped"
+             : error == ENOEXEC ? "its file is no program, and has no #! in its first line"
+                                : strerror(error));
     exec_fail(exec, later ? CLOSE_TRY_LATER : CLOSE_HANDLER_FAILED, why);
 }
 
