@@ -115,7 +115,7 @@ LEFT_OUT = [
     (r'posix_spawn_file_actions_\w+|posix_spawnattr_\w+|realpath',
      'fails when malloc of libc does, and is dealt with like posix_spawn and malloc'),
     (r'kill|prctl|waitid', 'cannot fail, or it does not matter that it does'),
-    (r'pthread_(cond|condattr|mutex|join|once|self)\w*', 'fails only where the program is wrong'),
+    (r'pthread_(cond|condattr|detach|mutex|join|once|self)\w*', 'fails only where the program is wrong'),
     (r'(__)?printf(_chk)?|puts|putchar|getopt_long', 'what -h, -t and -T print, before anything runs'),
     (r'uv_async_send', 'libuv ends the process itself when this fails'),
     (r'uv_(cancel|close|freeaddrinfo|hrtime|loop_alive|loop_close|now|poll_start|prepare_\w+|run|'
