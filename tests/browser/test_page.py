@@ -118,7 +118,7 @@ class Documented(Page):
     def test_the_client_of_the_documentation_resumes_as_it_says(self):
         with open(os.path.join(lastcall.ROOT, 'docs/broadcast.md')) as file:
             script = re.search(r'^```js\n(.*?)^```', file.read(), re.M | re.S).group(1)
-        self.assertLessEqual(script.count('\n'), 12)
+        self.assertLessEqual(script.count('\n'), 13)
         daemon = self.served()
         script = script.replace('wss://example.org/chat/room', 'ws://%s:%d/chat' % daemon.address)
         page, peer = self.page(daemon), self.websocket(daemon, '/chat')
