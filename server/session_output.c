@@ -12,7 +12,7 @@ enum {
     CHUNK_SIZE = 4096,
     CHUNKS_AT_ONCE = 64,
     FLUSH_FROM = 65536, /* bytes that are worth a write of their own */
-    COPIED_MAX = 512,   /* bytes of a message that cost less than a reference to it */
+    COPIED_MAX = 64,    /* bytes of a message that cost less than a reference to it */
 };
 
 bool output_empty(const struct session *session)
