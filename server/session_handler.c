@@ -109,7 +109,7 @@ const struct http_request *session_request(const struct session *session)
 const char *session_header(const struct session *session, const char *name)
 {
     const struct http_request *request = session_request(session);
-    return request == NULL ? NULL : request->header(request, name);
+    return request == NULL ? NULL : header_find(request->headers, request->header_count, name);
 }
 
 bool session_clogged(struct session *session)

@@ -27,11 +27,6 @@ static size_t copy_size(const char *text)
     return text == NULL ? 0 : strlen(text) + 1;
 }
 
-static const char *find_header(const struct http_request *request, const char *name)
-{
-    return header_find(request->headers, request->header_count, name);
-}
-
 /* One block: the request, its headers, then all texts. */
 static struct session_request *copy_request(const struct http_request *given)
 {
@@ -60,7 +55,7 @@ static struct session_request *copy_request(const struct http_request *given)
         .local_port = given->local_port,
         .headers = copy->headers,
         .header_count = given->header_count,
-        .header = find_header,
+        .header = given->header,
     };
     return copy;
 }
@@ -87,9 +82,10 @@ static size_t text_size(const char *text)
 /* For the handler and for the line at the end: one block, and none where nothing is needed. */
 static struct session_kept *keep_texts(const struct session_opening *opening)
 {
-    const char *path = opening->request->path;
-    const char *referer = find_header(opening->request, "Referer");
-    const char *agent = find_header(opening->request, "User-Agent");
+    const struct http_request *request = opening->request;
+    const char *path = request->path;
+    const char *referer = header_find(request->headers, request->header_count, "Referer");
+    const char *agent = header_find(request->headers, request->header_count, "User-Agent");
     if (!access_on())
         path = referer = agent = NULL;
     struct session_kept *kept = malloc(sizeof *kept + text_size(opening->subprotocol) +
